@@ -1,0 +1,1 @@
+"""Puna: ranked, cited answers from text with a Llama model."""

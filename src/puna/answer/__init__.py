@@ -1,0 +1,1 @@
+"""Question and text in, ranked answers with evidence out."""

@@ -1,0 +1,1 @@
+"""The `puna` command: one file a command, argument parsing and printing only."""

@@ -1,0 +1,1 @@
+"""Writing text: sampling and streaming."""

@@ -1,0 +1,39 @@
+"""What goes wrong, under stable codes.
+
+An error is a code and its parameters; the sentences, in English and in Chinese, stand in `puna.messages`.
+"""
+
+from collections.abc import Mapping
+
+from puna.messages import MESSAGES
+
+
+class PunaError(Exception):
+    """Any error that Puna raises on purpose.
+
+    `code` is stable ("E-FILE-MISSING"), `parameters` fill the sentence of that code.
+    `str(error)` is the English sentence; `describe("zh")` gives message and hint in Chinese.
+    """
+
+    def __init__(self, code: str, /, **parameters: object) -> None:
+        self.code = code
+        self.parameters: Mapping[str, object] = parameters
+        super().__init__(self.describe("en")[0])
+
+    def describe(self, language: str = "en") -> tuple[str, str]:
+        """Give (message, hint) in "en" or "zh"; the hint may be empty."""
+        entry = MESSAGES[self.code]
+        message, hint = entry.zh if language == "zh" else entry.en
+        return message.format_map(self.parameters), hint.format_map(self.parameters)
+
+
+class InputError(PunaError):
+    """The question, text, candidates or options given cannot be used."""
+
+
+class ModelFileError(PunaError):
+    """A model file is missing, damaged, hostile, or of a kind that Puna does not compute."""
+
+
+class PullError(PunaError):
+    """A model could not be fetched."""

@@ -1,0 +1,1 @@
+"""Exact log-probabilities of candidates: prefix once, candidates as a trie, packed forwards."""
