@@ -1,0 +1,262 @@
+"""Vocabularies as Hugging Face folders keep them: `tokenizer.json` and the small files beside it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import tokenizers
+
+from puna.errors import ModelFileError
+from puna.tokens.gguf_vocab import damaged
+from puna.tokens.vocabulary import Control, Vocabulary, hidden_name, looks_like_control
+
+_NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
+_LISTED = ("additional_special_tokens", "extra_special_tokens")
+
+
+class Folder(NamedTuple):
+    """What a folder says of its tokenizer: the vocabulary and the settings beside it."""
+
+    vocabulary: Vocabulary
+    bos_id: int | None
+    eos_ids: tuple[int, ...]
+    prompt_ids: tuple[int, ...]
+    template: str | None
+
+
+def read_folder(path: Path) -> Folder:
+    """Read `tokenizer.json` and, where they exist, the settings files beside it.
+
+    Raises ModelFileError if a file is missing, damaged, or of a kind that Puna does not compute.
+    """
+    data = _json(path / "tokenizer.json", needed=True)
+    config = _json(path / "tokenizer_config.json")
+    specials = _json(path / "special_tokens_map.json") | {k: v for k, v in config.items() if v is not None}
+    model = _json(path / "config.json")
+    settings = [_json(path / "generation_config.json"), model, model.get("text_config") or {}]
+    added = _added(data, config, specials)
+    ids = {token["content"]: i for i, token in added.items()}
+    ends = [ids[eos]] if (eos := _text(specials.get("eos_token"))) in ids else []
+    ends += [i for part in settings for i in _id_list(part.get("eos_token_id"))]
+    begins = [ids[bos]] if (bos := _text(specials.get("bos_token"))) in ids else []
+    if "bos_token" not in config:  # where it says null, the model's own files know better than config.json
+        begins += [i for part in settings for i in _id_list(part.get("bos_token_id"))]
+    _call_special(data, added, [*ends, *begins[:1]])
+    vocabulary = _vocabulary(data, added)
+    bos_id = begins[0] if begins else None
+    prompt = _prompt_ids(data)
+    if specials.get("add_bos_token") is not None:
+        prompt = (bos_id,) if specials["add_bos_token"] and bos_id is not None else ()
+    if any(i >= len(vocabulary.pieces) for i in prompt):
+        raise damaged("tokenizer.json: the post-processor names a token outside the vocabulary")
+    return Folder(vocabulary, bos_id, tuple(dict.fromkeys(ends)), prompt, _template(path, config))
+
+
+def _json(path: Path, needed: bool = False) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if needed:
+            raise ModelFileError("E-TOKENIZER-MISSING", path=path) from None
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(f"{path.name}: {error}") from None
+    if not isinstance(content, dict):
+        raise damaged(f"{path.name} holds no object")
+    return content
+
+
+def _text(token: Any) -> str:
+    """Give the spelling of a token written as a string or as an object."""
+    if isinstance(token, Mapping):
+        token = token.get("content")
+    return token if isinstance(token, str) else ""
+
+
+def _id_list(value: Any) -> list[int]:
+    """Read one token id, a list of them or none."""
+    ids = value if isinstance(value, list) else [] if value is None else [value]
+    for i in ids:
+        if type(i) is not int:
+            raise damaged(f"token id {i!r} is no number")
+    return ids
+
+
+def _call_special(data: dict[str, Any], added: dict[int, dict[str, Any]], ids: list[int]) -> None:
+    """Count the tokens that begin and end texts among the special ones, whatever `tokenizer.json` says."""
+    missing = set(ids).difference(added)
+    spelled = {i: piece for piece, i in _vocab_ids(data["model"]).items() if i in missing} if missing else {}
+    for i in ids:
+        if i in spelled:
+            added[i] = {"id": i, "content": spelled[i], "special": True}
+        elif i not in added:
+            raise damaged(f"token id {i} is not in the vocabulary")
+        added[i]["special"] = True
+
+
+def _added(data: dict[str, Any], config: dict[str, Any], specials: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Collect the tokens outside the merges, by id, each with "special" set wherever any file calls it so."""
+    try:
+        added = {token["id"]: dict(token) for token in data.get("added_tokens") or ()}
+        decoder = config.get("added_tokens_decoder") or {}
+        for key, token in decoder.items():
+            added.setdefault(int(key), {**token, "id": int(key)})
+        known = _vocab_ids(data["model"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise damaged(f"tokenizer.json: {error!r}") from None
+    listed = [token for key in _LISTED for token in _flat(specials.get(key))]
+    named = {_text(specials.get(key)) for key in _NAMED} | {_text(token) for token in listed}
+    by_text = {token["content"]: token for token in added.values()}
+    for text in named - {""}:
+        if text in by_text:
+            by_text[text]["special"] = True
+        elif text in known:
+            added[known[text]] = {"id": known[text], "content": text, "special": True}
+    for token in added.values():
+        if not isinstance(token["id"], int) or not isinstance(token["content"], str) or token["id"] < 0:
+            raise damaged(f"tokenizer.json: added token {token!r}")
+        token["special"] = bool(token.get("special")) or looks_like_control(token["content"])
+    return added
+
+
+def _flat(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else list(value or ())
+
+
+def _vocab_ids(model: dict[str, Any]) -> dict[str, int]:
+    if model.get("type", "BPE") == "BPE":
+        return dict(model["vocab"])
+    if model["type"] == "Unigram":
+        return {piece: i for i, (piece, _) in enumerate(model["vocab"])}
+    raise ModelFileError("E-TOKENIZER-KIND", kind=f"tokenizer.json model type {model['type']!r}")
+
+
+def _steps(part: Any) -> Iterator[dict[str, Any]]:
+    """Walk a normaliser, pre-tokenizer, decoder or post-processor and everything nested in it."""
+    if isinstance(part, dict):
+        yield part
+        for value in part.values():
+            yield from _steps(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _steps(value)
+
+
+def _prompt_ids(data: dict[str, Any]) -> tuple[int, ...]:
+    """Give the ids that the post-processor puts in front of a text."""
+    ids: list[int] = []
+    for step in _steps(data.get("post_processor")):
+        if step.get("type") != "TemplateProcessing":
+            continue
+        try:
+            for item in step["single"]:
+                if "Sequence" in item:
+                    break
+                ids += step["special_tokens"][item["SpecialToken"]["id"]]["ids"]
+        except (KeyError, TypeError) as error:
+            raise damaged(f"tokenizer.json: post_processor lacks {error}") from None
+    return tuple(ids)
+
+
+def _without(part: Any, kind: str) -> Any:
+    """Take the steps of one kind out of a normaliser."""
+    if not isinstance(part, dict) or part.get("type") == kind:
+        return None
+    if part.get("type") == "Sequence":
+        key = "normalizers"
+        return {**part, key: [kept for step in part.get(key, ()) if (kept := _without(step, kind))]}
+    return part
+
+
+def _vocabulary(data: dict[str, Any], added: dict[int, dict[str, Any]]) -> Vocabulary:
+    """Build the core with control tokens hidden, and with the dummy space left to Puna."""
+    byte_level = any(
+        step.get("type") == "ByteLevel" for part in ("pre_tokenizer", "decoder") for step in _steps(data.get(part))
+    )
+    prefix: Literal["none", "first", "every"] = "none"
+    doubles = True
+    for step in _steps(data.get("normalizer")):
+        if step.get("type") == "Prepend":
+            prefix = "every"
+    for step in _steps(data.get("pre_tokenizer")):
+        if step.get("type") == "Metaspace":
+            scheme = step.get("prepend_scheme", "always" if step.get("add_prefix_space", True) else "never")
+            if scheme != "never":
+                prefix, doubles = ("first" if scheme == "first" else "every"), False
+            step["prepend_scheme"] = "never"
+            step.pop("add_prefix_space", None)
+    model = _hide(data["model"], added)
+    plain = [token for token in added.values() if not token["special"]]
+    edited = {
+        **data,
+        "model": model,
+        "normalizer": _without(data.get("normalizer"), "Prepend"),
+        "added_tokens": [{**_FLAGS, **token} for token in sorted(plain, key=lambda token: token["id"])],
+        "post_processor": None,
+        "truncation": None,
+        "padding": None,
+        "version": "1.0",
+    }
+    try:
+        core = tokenizers.Tokenizer.from_str(json.dumps(edited, ensure_ascii=False))
+    except Exception as error:  # the library raises bare Exception
+        raise damaged(f"tokenizer.json: {str(error)[:200]}") from None
+    ids = _vocab_ids(model)
+    pieces = [""] * (max([*ids.values(), *added], default=-1) + 1)
+    for piece, i in ids.items():
+        pieces[i] = piece
+    for i, token in added.items():
+        pieces[i] = token["content"]
+    controls = {
+        token["content"]: Control(i, token["content"], bool(token.get("lstrip")), bool(token.get("rstrip")))
+        for i, token in added.items()
+        if token["special"] and token["content"]
+    }
+    return Vocabulary(core, pieces, controls, frozenset(added), byte_level, prefix, doubles)
+
+
+_FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
+
+
+def _hide(model: dict[str, Any], added: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """Give control tokens hidden names in the model's vocabulary, and every added token its id there."""
+    names = {t["content"]: hidden_name(i) if t["special"] else t["content"] for i, t in added.items()}
+    hidden = {text for text, name in names.items() if name != text}
+    model = {**model}
+    unknown = model.get("unk_token")
+    if isinstance(unknown, str):
+        model["unk_token"] = names.get(unknown, unknown)
+    if model.get("type", "BPE") != "BPE":
+        size = len(model["vocab"])
+        vocab = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
+        missing = sorted(i for i in added if i >= size)
+        if missing != list(range(size, size + len(missing))):
+            raise damaged("added tokens leave a gap behind the vocabulary")
+        lowest = min((score for _, score in vocab), default=0.0)
+        model["vocab"] = vocab + [[names[added[i]["content"]], lowest - 10.0] for i in missing]
+        return model
+    present = hidden.intersection(model["vocab"])
+    ids = {names.get(piece, piece): i for piece, i in model["vocab"].items()}
+    model["vocab"] = ids | {names[token["content"]]: i for i, token in added.items()}
+    if any(type(i) is not int or i < 0 for i in ids.values()) or len(set(ids.values())) < len(ids):
+        raise damaged("tokenizer.json: two tokens share an id, or an id is no number")
+    if present:
+        pairs = [merge.split(" ", 1) if isinstance(merge, str) else merge for merge in model.get("merges") or ()]
+        model["merges"] = [p for p in pairs if present.isdisjoint((*p, "".join(p)))]
+    return model
+
+
+def _template(path: Path, config: dict[str, Any]) -> str | None:
+    """Find the chat template: its own file first, as Transformers does, then the settings."""
+    try:
+        return (path / "chat_template.jinja").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise damaged(f"chat_template.jinja: {error}") from None
+    template = _json(path / "chat_template.json").get("chat_template", config.get("chat_template"))
+    if isinstance(template, list):  # several by name; "default" is the one for chatting
+        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
+        template = named.get("default")
+    return template if isinstance(template, str) else None

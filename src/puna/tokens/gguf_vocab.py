@@ -1,0 +1,257 @@
+"""Vocabularies as GGUF files keep them: byte-level BPE ("gpt2") and SentencePiece BPE ("llama").
+
+The splitting patterns are the published ones of the tokenizers named; the names are llama.cpp's.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tokenizers
+from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
+
+from puna.errors import ModelFileError
+from puna.tokens.vocabulary import Control, Vocabulary, hidden_name, looks_like_control
+
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+_TURN_KEYS = ("bos", "eos", "eot", "eom")
+
+_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+_TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+class _Splitting(NamedTuple):
+    """How text is cut before merging: patterns one after another, each match and each gap a piece."""
+
+    patterns: tuple[str, ...]
+    whole_words: bool = False  # a word that is a token is taken whole, merges or not (`ignore_merges`)
+    nfc: bool = False
+    adds_bos: bool = False
+
+
+_SPLITTINGS: dict[str, _Splitting] = {
+    # llama.cpp's own fallback, used by it for files without `tokenizer.ggml.pre` too: punctuation first,
+    # then GPT-2's words, then numbers, then digits by threes from the left.
+    "default": _Splitting((r"[\p{P}$+<=>\^~|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]")),
+    "gpt-2": _Splitting((_GPT2,)),
+    "qwen2": _Splitting((_QWEN2,), nfc=True),
+    "tekken": _Splitting((_TEKKEN,), whole_words=True, adds_bos=True),
+    **dict.fromkeys(("smollm", "starcoder", "refact"), _Splitting((r"\p{N}", _GPT2))),
+    **dict.fromkeys(("dbrx", "smaug-bpe"), _Splitting((_LLAMA3,))),
+    **dict.fromkeys(
+        ("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"),
+        _Splitting((_LLAMA3,), whole_words=True, adds_bos=True),
+    ),
+}
+
+
+def damaged(what: str) -> ModelFileError:
+    """Say that the file's tokenizer contradicts itself."""
+    return ModelFileError("E-TOKENIZER-DAMAGED", what=what)
+
+
+def vocabulary_from_gguf(metadata: Mapping[str, Any]) -> Vocabulary:
+    """Build the vocabulary from the keys `tokenizer.ggml.*`.
+
+    Raises ModelFileError for a vocabulary that is damaged or of a kind that Puna does not compute.
+    """
+    pieces = _strings(metadata, "tokens")
+    if not pieces:
+        raise damaged("it has no tokens")
+    kinds = _kinds(metadata, pieces)
+    model = metadata.get("tokenizer.ggml.model")
+    if model == "gpt2":
+        return _byte_level(metadata, pieces, kinds)
+    if model == "llama":
+        return _sentence_piece(metadata, pieces, kinds)
+    raise ModelFileError("E-TOKENIZER-KIND", kind=f"tokenizer.ggml.model = {model!r}")
+
+
+def adds_bos(metadata: Mapping[str, Any]) -> bool:
+    """Tell whether a raw prompt starts with BOS; a file that does not say gets llama.cpp's default."""
+    stated = metadata.get("tokenizer.ggml.add_bos_token")
+    if stated is not None:
+        return bool(stated)
+    if metadata.get("tokenizer.ggml.model") == "llama":
+        return True
+    splitting = _SPLITTINGS.get(str(metadata.get("tokenizer.ggml.pre") or "default"))
+    return splitting is not None and splitting.adds_bos
+
+
+def token_id(metadata: Mapping[str, Any], name: str, size: int) -> int | None:
+    """Read `tokenizer.ggml.<name>_token_id`; raise ModelFileError if it is outside a vocabulary of `size`."""
+    value = metadata.get(f"tokenizer.ggml.{name}_token_id")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < size:
+        raise damaged(f"{name}_token_id is {value!r}, the vocabulary has {size} tokens")
+    return int(value)
+
+
+def _strings(metadata: Mapping[str, Any], name: str) -> Sequence[str]:
+    values = metadata.get(f"tokenizer.ggml.{name}", ())
+    if not isinstance(values, list | tuple) or not all(map(str.__instancecheck__, values)):
+        raise damaged(f"tokenizer.ggml.{name} is not a list of strings")
+    return values
+
+
+def _numbers(metadata: Mapping[str, Any], name: str, size: int) -> np.ndarray | None:
+    values = metadata.get(f"tokenizer.ggml.{name}")
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.shape != (size,) or array.dtype.kind not in "iuf":
+        raise damaged(f"tokenizer.ggml.{name} is not a list of {size} numbers")
+    return array
+
+
+def _kinds(metadata: Mapping[str, Any], pieces: Sequence[str]) -> dict[int, int]:
+    """Give the token type of every id that is not an ordinary token."""
+    types = _numbers(metadata, "token_type", len(pieces))
+    kinds = {} if types is None else {int(i): int(types[i]) for i in np.flatnonzero(types != NORMAL)}
+    suspects = kinds if types is not None else range(len(pieces))
+    controls = [i for i in suspects if kinds.get(i, 0) != BYTE and looks_like_control(pieces[i])]
+    # Padding and unknown are no such evidence: files name token 0 for them, which may be "!".
+    named = [token_id(metadata, name, len(pieces)) for name in _TURN_KEYS]
+    if metadata.get("tokenizer.ggml.model") == "llama":
+        named.append(token_id(metadata, "unknown", len(pieces)))
+    kinds.update(dict.fromkeys([*controls, *(i for i in named if i is not None)], CONTROL))
+    return kinds
+
+
+def _controls(pieces: Sequence[str], kinds: Mapping[int, int]) -> dict[str, Control]:
+    return {
+        pieces[i]: Control(i, pieces[i]) for i, kind in kinds.items() if kind in (CONTROL, UNKNOWN) and pieces[i]
+    }
+
+
+def _ids(pieces: Sequence[str], kinds: Mapping[int, int]) -> dict[str, int]:
+    """Map spelling to id, with everything that text must not reach under a hidden name."""
+    names = list(pieces)
+    for i, kind in kinds.items():
+        if kind in (CONTROL, UNKNOWN, UNUSED) or not names[i]:
+            names[i] = hidden_name(i)
+    ids = {name: i for i, name in enumerate(names)}
+    if len(ids) < len(names):
+        twice = next(name for i, name in enumerate(names) if ids[name] != i)
+        raise damaged(f"the token {twice!r} stands in it twice")
+    return ids
+
+
+def _user_defined(
+    core: tokenizers.Tokenizer, pieces: Sequence[str], kinds: Mapping[int, int], normalized: bool
+) -> None:
+    core.add_tokens(
+        [
+            AddedToken(pieces[i], normalized=normalized)
+            for i, kind in kinds.items()
+            if kind == USER_DEFINED and pieces[i]
+        ]
+    )
+
+
+def _pairs(merges: Sequence[str], ids: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Cut merges in two at their space; where the pieces hold spaces themselves, so that all three are tokens."""
+    pairs = [tuple(merge.split(" ")) for merge in merges]
+    for i, pair in enumerate(pairs):
+        if len(pair) != 2:
+            pairs[i] = _cut(merges[i], ids)
+    return pairs  # type: ignore[return-value]  # every tuple has two strings now
+
+
+def _cut(merge: str, ids: Mapping[str, int]) -> tuple[str, str]:
+    for at, character in enumerate(merge):
+        left, right = merge[:at], merge[at + 1 :]
+        if character == " " and left in ids and right in ids and left + right in ids:
+            return left, right
+    raise damaged(f"the merge {merge[:80]!r} does not join two tokens to a third")
+
+
+def bpe(ids: dict[str, int], pairs: Iterable[tuple[str, str]], hidden: Iterable[str], **options: Any) -> models.BPE:
+    """Build the merging model; merges that make or use a hidden spelling are left out.
+
+    Raises ModelFileError if a merge names a piece that is no token.
+    """
+    pairs = list(pairs)
+    try:
+        return models.BPE(vocab=ids, merges=pairs, **options)
+    except Exception:  # the library raises bare Exception; ordinary files never come here
+        unreachable = set(hidden).difference(ids)
+        pairs = [(a, b) for a, b in pairs if unreachable.isdisjoint((a, b, a + b))]
+    try:
+        return models.BPE(vocab=ids, merges=pairs, **options)
+    except Exception as error:
+        raise damaged(f"merges: {error}") from None
+
+
+def _byte_level(metadata: Mapping[str, Any], pieces: Sequence[str], kinds: Mapping[int, int]) -> Vocabulary:
+    name = str(metadata.get("tokenizer.ggml.pre") or "default")
+    splitting = _SPLITTINGS.get(name)
+    if splitting is None:
+        raise ModelFileError("E-TOKENIZER-KIND", kind=f"tokenizer.ggml.pre = {name!r}")
+    ids = _ids(pieces, kinds)
+    controls = _controls(pieces, kinds)
+    pairs = _pairs(_strings(metadata, "merges"), ids)
+    core = tokenizers.Tokenizer(bpe(ids, pairs, controls, ignore_merges=splitting.whole_words))
+    if splitting.nfc:
+        core.normalizer = normalizers.NFC()
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in splitting.patterns]
+        + [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    _user_defined(core, pieces, kinds, normalized=False)
+    verbatim = frozenset(i for i, kind in kinds.items() if kind in (CONTROL, UNKNOWN, USER_DEFINED))
+    return Vocabulary(core, pieces, controls, verbatim, byte_level=True)
+
+
+def _sentence_piece(metadata: Mapping[str, Any], pieces: Sequence[str], kinds: Mapping[int, int]) -> Vocabulary:
+    if metadata.get("tokenizer.ggml.remove_extra_whitespaces") or metadata.get(
+        "tokenizer.ggml.precompiled_charsmap"
+    ):
+        raise ModelFileError("E-TOKENIZER-KIND", kind="SentencePiece with text normalisation")
+    ids = _ids(pieces, kinds)
+    controls = _controls(pieces, kinds)
+    if "tokenizer.ggml.merges" in metadata:
+        pairs = _pairs(_strings(metadata, "merges"), ids)
+    else:
+        scores = _numbers(metadata, "scores", len(pieces))
+        if scores is None:
+            raise damaged("it has neither scores nor merges")
+        pairs = _pairs_by_score(pieces, kinds, scores)
+    unknown = token_id(metadata, "unknown", len(pieces))
+    if unknown is None:
+        unknown = next((i for i, kind in kinds.items() if kind == UNKNOWN), None)
+    core = tokenizers.Tokenizer(
+        bpe(
+            ids, pairs, controls, byte_fallback=True, fuse_unk=True,
+            unk_token=None if unknown is None else hidden_name(unknown),
+        )
+    )  # fmt: skip
+    core.normalizer = normalizers.Replace(" ", "▁")
+    _user_defined(core, pieces, kinds, normalized=True)
+    dummy = bool(metadata.get("tokenizer.ggml.add_space_prefix", True))
+    verbatim = frozenset(i for i, kind in kinds.items() if kind in (CONTROL, UNKNOWN))
+    return Vocabulary(core, pieces, controls, verbatim, byte_level=False, prefix="every" if dummy else "none")
+
+
+def _pairs_by_score(pieces: Sequence[str], kinds: Mapping[int, int], scores: np.ndarray) -> list[tuple[str, str]]:
+    """Recover the merges: every way to make an ordinary piece of two, the pieces in the order of their scores."""
+    ids = {piece: i for i, piece in enumerate(pieces) if i not in kinds}
+    pairs: list[tuple[str, str]] = []
+    for i in np.argsort(-scores, kind="stable").tolist():
+        if i in kinds:
+            continue
+        piece = pieces[i]
+        cuts = [(piece[:at], piece[at:]) for at in range(1, len(piece))]
+        made = [(left, right) for left, right in cuts if left in ids and right in ids]
+        pairs.extend(sorted(made, key=lambda pair: (ids[pair[0]], ids[pair[1]])))
+    return pairs
