@@ -114,7 +114,7 @@ MESSAGES: dict[str, Message] = {
     ),
     "E-GGUF-TRUNCATED": Message(
         (
-            "{path} is cut short or damaged: it has {size} bytes, and at byte {offset} at least {missing} more are needed",
+            "{path} is cut short or damaged: {size} bytes long, at least {missing} more are needed at byte {offset}",
             "fetch the file again, and compare its size or sha256 with the publisher's",
         ),
         (
@@ -604,7 +604,10 @@ MESSAGES: dict[str, Message] = {
         ("模型的分词器已损坏：{what}", "请重新下载或重新转换该模型"),
     ),
     "E-TOKENIZER-KIND": Message(
-        ("this kind of tokenizer is not supported: {kind}", "byte-level BPE and SentencePiece models of Llama work"),
+        (
+            "this kind of tokenizer is not supported: {kind}",
+            "byte-level BPE and SentencePiece models of Llama work",
+        ),
         ("不支持这种分词器：{kind}", "支持 Llama 的字节级 BPE 与 SentencePiece 分词器"),
     ),
     "E-TOKENIZER-NO-END": Message(

@@ -1,0 +1,101 @@
+"""Grouped-query attention (Ainslie et al. 2023): G query heads share each key-value head.
+
+Multi-head (K = H) and multi-query (K = 1) attention are its end points.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from puna.llama.cache import Cache
+from puna.llama.config import LlamaConfig
+from puna.llama.linear import Linear
+from puna.llama.rope import rotate
+from puna.shapes import Float
+
+
+def grouped_attention(
+    q: Float[Tensor, "T H E"],
+    k: Float[Tensor, "K S E"],
+    v: Float[Tensor, "K S E"],
+    bias: Float[Tensor, "T M"],
+) -> Float[Tensor, "T H E"]:
+    """softmax(q·k/√E + bias)·v with softmax in fp32; keys and values are read through strides, never repeated.
+
+    `bias` (0 or -inf) covers the last M keys; those before are seen by every row.
+    """
+    rows, heads, size = q.shape
+    groups = heads // k.shape[0]
+    if bias.shape[1] < k.shape[1]:
+        return _shared_attention(q, k, v, bias.float())
+    out = F.scaled_dot_product_attention(
+        q.view(rows, -1, groups, size).permute(1, 2, 0, 3),
+        k.unsqueeze(1).expand(-1, groups, -1, -1),
+        v.unsqueeze(1).expand(-1, groups, -1, -1),
+        attn_mask=bias[None, None],
+    )
+    return out.permute(2, 0, 1, 3).reshape(rows, heads, size)
+
+
+def _shared_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Attend to the keys all rows share by one unmasked product, to the few others in fp32, and merge the two.
+
+    Every shape depends on T, M and the shared length only, and the zeros of masked keys are added in order, so a
+    row's result is the same to the last bit whatever the other rows are.
+    """
+    rows, heads, size = q.shape
+    kv_heads, shared = k.shape[0], k.shape[1] - bias.shape[1]
+    queries = q.view(rows, kv_heads, -1, size).permute(1, 2, 0, 3).reshape(kv_heads, -1, size)  # [K, G·T, E]
+    before, mass = _attention_and_mass(queries, k[:, :shared], v[:, :shared])
+    scores = torch.baddbmm(
+        bias.repeat(heads // kv_heads, 1), queries.float(), k[:, shared:].float().transpose(1, 2), alpha=size**-0.5
+    )
+    top = torch.maximum(scores.amax(-1, keepdim=True), mass)
+    # A column of ones beside the values sums the softmax's denominator in the same order as its numerator.
+    own = torch.bmm((scores - top).exp(), F.pad(v[:, shared:].float(), (0, 1), value=1.0))
+    weight = (mass - top).exp()
+    out = (own[..., :-1] + before.float() * weight) / (own[..., -1:] + weight)
+    return out.to(q.dtype).view(kv_heads, -1, rows, size).permute(2, 0, 1, 3).reshape(rows, heads, size)
+
+
+def _attention_and_mass(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Unmasked attention [K, N, E] and the log of its softmax's denominator [K, N, 1], fp32."""
+    if q.device.type == "cpu":
+        out, mass = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q[None], k[None], v[None])
+        return out[0], mass.view(q.shape[0], -1, 1)
+    scores = torch.bmm(q.float(), k.float().transpose(1, 2)) * q.shape[-1] ** -0.5
+    mass = scores.logsumexp(-1, keepdim=True)
+    return torch.bmm((scores - mass).exp(), v.float()), mass
+
+
+class Attention(nn.Module):
+    """Projections, rotation, cache, attention, output projection; parameters named as in Hugging Face's Llama."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
+        self.q_proj = Linear(config.width, queries, bias=config.attention_bias)
+        self.k_proj = Linear(config.width, keys, bias=config.attention_bias)
+        self.v_proj = Linear(config.width, keys, bias=config.attention_bias)
+        self.o_proj = Linear(queries, config.width, bias=config.attention_bias)
+
+    def forward(
+        self,
+        x: Float[Tensor, "T D"],
+        cos: Float[Tensor, "T half"],
+        sin: Float[Tensor, "T half"],
+        bias: Float[Tensor, "T M"],
+        cache: Cache | None,
+        layer: int,
+    ) -> Float[Tensor, "T D"]:
+        """Attend from T new tokens to the cache's keys, then the new ones; `bias` as in `grouped_attention`."""
+        heads = (x.shape[0], -1, self.head_dim)
+        x = x.to(self.q_proj.weight.dtype)
+        v = self.v_proj(x).view(heads)
+        q = rotate(self.q_proj(x).view(heads), cos, sin).to(v.dtype)
+        k = rotate(self.k_proj(x).view(heads), cos, sin).to(v.dtype)
+        keys, values = (k.transpose(0, 1), v.transpose(0, 1)) if cache is None else cache.write(layer, k, v)
+        out = grouped_attention(q, keys, values, bias)
+        projected: Tensor = self.o_proj(out.flatten(1))
+        return projected

@@ -1,0 +1,115 @@
+"""What a Llama model computes, read from the keys of Hugging Face's `config.json`.
+
+GGUF metadata arrives here in the same keys (see `puna.weights.gguf_config`), so there is one reading of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from puna.errors import ModelFileError
+from puna.llama.rope import RopeConfig
+
+# Keys that say nothing about the forward pass of a trained model: bookkeeping, generation, training.
+_INERT = frozenset(
+    """
+    _name_or_path add_cross_attention architectures attention_dropout attn_implementation bad_words_ids
+    begin_suppress_tokens bos_token_id chunk_size_feed_forward cross_attention_hidden_size
+    decoder_start_token_id dtype embd_pdrop eos_token_id exponential_decay_length_penalty finetuning_task
+    forced_bos_token_id forced_eos_token_id hidden_dropout id2label initializer_range is_decoder
+    is_encoder_decoder is_llama_config keys_to_ignore_at_inference label2id max_length mlp_dropout
+    model_type num_labels output_attentions output_hidden_states pad_token_id prefix pretraining_tp
+    problem_type resid_pdrop return_dict rope_interleaved sep_token_id task_specific_params tf_legacy_loss
+    tie_encoder_decoder tokenizer_class torch_dtype torchscript transformers.js_config transformers_version
+    unsloth_fixed unsloth_version use_bfloat16 use_cache
+    """.split()
+)
+_MATHS = frozenset(
+    """
+    attention_bias head_dim hidden_act hidden_size intermediate_size max_position_embeddings mlp_bias
+    num_attention_heads num_hidden_layers num_key_value_heads rms_norm_eps rope_parameters rope_scaling
+    rope_theta tie_word_embeddings vocab_size
+    """.split()
+)
+# What an unknown key may hold and still change nothing.
+_ABSENT: tuple[Any, ...] = (None, False, 0, 0.0, 1.0, "", [], {})
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaConfig:
+    """Sizes and constants of one model; letters as in `puna.shapes`."""
+
+    vocab_size: int  # V
+    width: int  # D
+    layers: int  # L
+    heads: int  # H
+    kv_heads: int  # K
+    head_dim: int  # E
+    ffn_width: int  # F
+    norm_eps: float
+    rope: RopeConfig
+    context: int  # positions the model was trained for
+    tied: bool  # the head is the embedding
+    attention_bias: bool
+    mlp_bias: bool
+
+    @property
+    def groups(self) -> int:
+        """G = H/K, query heads that share one key-value head."""
+        return self.heads // self.kv_heads
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> "LlamaConfig":
+        """Read `config.json` keys; raise ModelFileError for what this model does not compute."""
+        kind = raw.get("model_type")
+        if kind != "llama":
+            raise ModelFileError("E-ARCHITECTURE", architecture=kind)
+        for key, value in raw.items():
+            if key not in _INERT and key not in _MATHS and value not in _ABSENT:
+                raise ModelFileError("E-CONFIG-UNKNOWN", key=key, value=str(value)[:60])
+        if raw.get("hidden_act", "silu") != "silu":
+            raise ModelFileError("E-CONFIG-VALUE", key="hidden_act", value=raw["hidden_act"], wanted="silu")
+        heads = _positive(raw, "num_attention_heads")
+        kv_heads = _positive(raw, "num_key_value_heads", default=heads)
+        width = _positive(raw, "hidden_size")
+        if heads % kv_heads:
+            raise ModelFileError(
+                "E-CONFIG-VALUE", key="num_key_value_heads", value=kv_heads, wanted=f"a divisor of {heads}"
+            )
+        if raw.get("head_dim") is None and width % heads:
+            raise ModelFileError("E-CONFIG-VALUE", key="hidden_size", value=width, wanted=f"a multiple of {heads}")
+        head_dim = _positive(raw, "head_dim", default=width // heads)
+        if head_dim % 2:
+            raise ModelFileError("E-CONFIG-VALUE", key="head_dim", value=head_dim, wanted="an even number")
+        context = _positive(raw, "max_position_embeddings", default=2048)
+        return cls(
+            vocab_size=_positive(raw, "vocab_size"),
+            width=width,
+            layers=_positive(raw, "num_hidden_layers"),
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            ffn_width=_positive(raw, "intermediate_size"),
+            norm_eps=_fraction(raw, "rms_norm_eps"),
+            rope=RopeConfig.from_dict(raw, head_dim=head_dim, context=context),
+            context=context,
+            tied=bool(raw.get("tie_word_embeddings", False)),
+            attention_bias=bool(raw.get("attention_bias", False)),
+            mlp_bias=bool(raw.get("mlp_bias", False)),
+        )
+
+
+def _positive(raw: Mapping[str, Any], key: str, default: int | None = None) -> int:
+    value = raw.get(key)
+    if value is None:
+        value = default
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
+        raise ModelFileError("E-CONFIG-VALUE", key=key, value=value, wanted="a positive whole number")
+    return value
+
+
+def _fraction(raw: Mapping[str, Any], key: str) -> float:
+    value = raw.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ModelFileError("E-CONFIG-VALUE", key=key, value=value, wanted="a number from 0 to 1")
+    return float(value)

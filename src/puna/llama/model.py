@@ -1,0 +1,128 @@
+"""The whole model: embedding, layers, norm, head.
+
+One primitive: `Llama.forward(tokens, positions, cache, mask)` over packed tokens. Positions and mask are
+explicit, so chains, trees, packed rows and padding are all the same call.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from puna.llama.block import Block
+from puna.llama.cache import Cache
+from puna.llama.config import LlamaConfig
+from puna.llama.linear import bf16_products
+from puna.llama.norm import RMSNorm
+from puna.llama.rope import tables
+from puna.shapes import Bool, Float, Int
+
+CHUNK = 512  # tokens read in one forward: large enough for full matrix speed, small enough for a flat memory use
+# Rows of a scoring forward, and of the head's product in it, padded where there are fewer. Matrix kernels choose their
+# order of summation by shape: one shape makes a score equal to the last bit whatever is scored beside it.
+ROWS = 128
+
+
+class Trunk(nn.Module):
+    """Everything below the head; named `model` in Hugging Face's checkpoints."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.width)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = RMSNorm(config.width, config.norm_eps)
+
+
+class Llama(nn.Module):
+    """A Llama-architecture model; `dtype` is that of the matrix products, everything else is fp32."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Trunk(config)
+        self.lm_head = nn.Linear(config.width, config.vocab_size, bias=False)
+        self.tie()
+
+    def tie(self) -> None:
+        """Make the head the embedding where the configuration says so."""
+        if self.config.tied:
+            self.lm_head.weight = self.model.embed_tokens.weight
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the matrix products."""
+        weight: Tensor = self.get_parameter("model.layers.0.mlp.up_proj.weight")
+        return weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.lm_head.weight.device
+
+    def new_cache(self, capacity: int, *, span: int | None = None) -> Cache:
+        """Make an empty cache with room for `capacity` tokens (it grows); `span` as in `Cache`."""
+        return Cache(self.config, capacity, span=span, dtype=self.dtype, device=self.device)
+
+    def forward(
+        self,
+        tokens: Int[Tensor, " T"],
+        positions: Int[Tensor, " T"],
+        cache: Cache | None,
+        mask: Bool[Tensor, "T M"],
+    ) -> Float[Tensor, "T D"]:
+        """Read T tokens behind the cache's and give their normed hidden states, fp32.
+
+        Keys are the cache's tokens in order, then these. `mask` covers the last M of them: mask[t, m] is True where
+        token t may attend to that key; keys before are open to all rows. Every row must see at least its own key.
+        The cache is advanced by T.
+        """
+        if cache is not None:
+            cache.reserve(len(tokens))
+        length = cache.span if cache is not None else int(positions.max()) + 1
+        cos, sin = tables(self.config.rope, positions, length)
+        bias = torch.zeros(mask.shape, dtype=self.dtype, device=mask.device)
+        bias.masked_fill_(~mask, float("-inf"))
+        x = self.model.embed_tokens(tokens).float()
+        for layer, block in enumerate(self.model.layers):
+            x = block(x, cos, sin, bias, cache, layer)
+        if cache is not None:
+            cache.advance(len(tokens))
+        normed: Tensor = self.model.norm(x)
+        return normed
+
+    def read(self, tokens: Sequence[int], cache: Cache) -> Float[Tensor, "1 D"]:
+        """Read a chain of tokens behind the cache's, in chunks; give the hidden state of the last."""
+        hidden: Tensor | None = None
+        for start in range(0, len(tokens), CHUNK):
+            chunk = torch.tensor(tokens[start : start + CHUNK], device=self.device)
+            past = cache.length
+            positions = torch.arange(past, past + len(chunk), device=self.device)
+            hidden = self(chunk, positions, cache, causal_mask(past, len(chunk), self.device))
+        if hidden is None:
+            raise ValueError("nothing to read: no tokens")
+        return hidden[-1:]
+
+    def logits(self, hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
+        """Head over the given rows only, fp32 out."""
+        with bf16_products(self.dtype == torch.bfloat16):
+            return F.linear(hidden, self.lm_head.weight)
+
+    def log_probs(
+        self, hidden: Float[Tensor, "N D"], rows: Int[Tensor, " M"], tokens: Int[Tensor, " M"]
+    ) -> Float[Tensor, " M"]:
+        """log P(tokens[m] | hidden[rows[m]]), fp32; logits exist for ROWS rows at a time only."""
+        out = torch.zeros(len(rows), device=hidden.device)
+        for start in range(0, hidden.shape[0], ROWS):
+            wanted = ((rows >= start) & (rows < start + ROWS)).nonzero()[:, 0]
+            if len(wanted):
+                block = hidden[start : start + ROWS]
+                logits = self.logits(F.pad(block, (0, 0, 0, ROWS - len(block))))
+                at = rows[wanted] - start
+                out[wanted] = logits[at, tokens[wanted]] - logits.logsumexp(-1)[at]
+        return out
+
+
+def causal_mask(past: int, new: int, device: torch.device | str = "cpu") -> Bool[Tensor, "T S"]:
+    """Mask of a chain of `new` tokens behind `past` others: each sees all before it and itself."""
+    return torch.ones(new, past + new, dtype=torch.bool, device=device).tril(past)

@@ -1,0 +1,20 @@
+"""Root mean square layer normalisation (Zhang & Sennrich 2019)."""
+
+import torch
+from torch import Tensor, nn
+
+from puna.shapes import Float
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x²) + eps) · g over the last axis, in fp32 whatever comes in."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        """Normalise rows."""
+        x = x.float()
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight

@@ -1,0 +1,179 @@
+"""Rotary position embedding: frequencies of every published scaling, and the rotation in both pairings.
+
+Su et al. 2021 (RoFormer); linear: Chen et al. 2023; dynamic NTK and YaRN: Peng et al. 2023; LongRoPE: Ding et
+al. 2024; Llama 3: Meta's reference code. Frequencies are plain fp32 tensors, never module buffers, so no
+`.to(bfloat16)` can round them (bf16 cannot tell position 256 from 257).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from puna.errors import ModelFileError
+from puna.shapes import Float, Int
+
+KINDS = ("default", "linear", "dynamic", "yarn", "llama3", "longrope", "divisors")
+PAIRINGS = ("half", "interleaved")
+
+
+@dataclass(frozen=True, slots=True)
+class RopeConfig:
+    """Which frequencies: `kind` is one of KINDS, `original` the context before scaling, in positions.
+
+    "divisors" is how GGUF files carry Llama-3 scaling: the plain frequencies, each divided by a number.
+    """
+
+    head_dim: int
+    theta: float
+    kind: str = "default"
+    factor: float = 1.0
+    original: int = 2048
+    attention_factor: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def depends_on_length(self) -> bool:
+        """True where the frequencies depend on how long the sequence is."""
+        return self.kind in ("dynamic", "longrope")
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], *, head_dim: int, context: int) -> "RopeConfig":
+        """Read `rope_parameters`, or the older `rope_theta` and `rope_scaling` with `type` or `rope_type`."""
+        scaling = {**(raw.get("rope_scaling") or {}), **(raw.get("rope_parameters") or {})}
+        kind = scaling.pop("rope_type", None) or scaling.pop("type", None) or "default"
+        scaling.pop("type", None)
+        if kind not in KINDS:
+            raise ModelFileError("E-ROPE-TYPE", kind=kind, kinds=", ".join(KINDS[:-1]))
+        theta = scaling.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0
+        factor = scaling.pop("factor", None)
+        original = scaling.pop("original_max_position_embeddings", None)
+        attention_factor = scaling.pop("attention_factor", None)
+        if scaling.pop("partial_rotary_factor", 1.0) not in (None, 1.0):
+            raise ModelFileError(
+                "E-CONFIG-VALUE", key="partial_rotary_factor", value="below 1", wanted="1 in a Llama model"
+            )
+        if factor is None:
+            if kind in ("linear", "dynamic", "llama3"):
+                raise ModelFileError("E-ROPE-KEY", kind=kind, key="factor")
+            factor = context / original if original else 1.0
+        config = cls(
+            head_dim, float(theta), kind, float(factor), int(original or context), attention_factor, scaling
+        )
+        config._check()
+        return config
+
+    def _check(self) -> None:
+        needed: dict[str, tuple[str, ...]] = {
+            "llama3": ("low_freq_factor", "high_freq_factor"),
+            "longrope": ("short_factor", "long_factor"),
+            "divisors": ("divisors",),
+        }
+        known: dict[str, tuple[str, ...]] = {
+            "yarn": ("beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate")
+        }
+        for key in needed.get(self.kind, ()):
+            value = self.options.get(key)
+            if value is None:
+                raise ModelFileError("E-ROPE-KEY", kind=self.kind, key=key)
+            if isinstance(value, list) and len(value) != self.head_dim // 2:
+                wanted = f"{self.head_dim // 2} numbers"
+                raise ModelFileError("E-CONFIG-VALUE", key=key, value=f"{len(value)} numbers", wanted=wanted)
+        for key, value in self.options.items():
+            if value is not None and key not in needed.get(self.kind, ()) + known.get(self.kind, ()):
+                raise ModelFileError("E-CONFIG-UNKNOWN", key=f"rope {self.kind}: {key}", value=str(value)[:60])
+        if not (self.theta > 0 and self.factor > 0):
+            raise ModelFileError("E-CONFIG-VALUE", key="rope", value=self.theta, wanted="positive numbers")
+
+
+def frequencies(config: RopeConfig, length: int) -> tuple[Float[Tensor, " half"], float]:
+    """Give (inverse frequencies [E/2] fp32 in radians a position, factor on cos and sin).
+
+    `length`: positions of the whole sequence; only dynamic NTK and LongRoPE look at it.
+    Computed in float64, rounded once.
+    """
+    exponent = torch.arange(0, config.head_dim, 2, dtype=torch.float64) / config.head_dim
+    theta, factor, options = config.theta, config.factor, config.options
+    scale = 1.0
+    if config.kind == "dynamic":
+        # NTK-aware: the base grows so that the slowest pair stretches by the wanted ratio, the fastest not.
+        ratio = factor * max(length, config.original) / config.original - (factor - 1)
+        theta *= ratio ** (config.head_dim / (config.head_dim - 2))
+    inverse = theta**-exponent
+    if config.kind == "linear":
+        inverse = inverse / factor
+    elif config.kind == "divisors":
+        inverse = inverse / torch.tensor(options["divisors"], dtype=torch.float64)
+    elif config.kind == "longrope":
+        key = "long_factor" if length > config.original else "short_factor"
+        inverse = inverse / torch.tensor(options[key], dtype=torch.float64)
+        scale = math.sqrt(1 + math.log(factor) / math.log(config.original)) if factor > 1 else 1.0
+    elif config.kind == "llama3":
+        inverse = _llama3(inverse, config)
+    elif config.kind == "yarn":
+        inverse, scale = _yarn(inverse, config)
+    if config.attention_factor is not None:
+        scale = config.attention_factor
+    return inverse.float(), scale
+
+
+def _llama3(inverse: Tensor, config: RopeConfig) -> Tensor:
+    """Slow waves are divided by the factor, fast ones kept, those between blended by turns in the context."""
+    low, high = config.options["low_freq_factor"], config.options["high_freq_factor"]
+    turns = config.original * inverse / (2 * math.pi)
+    keep = ((turns - low) / (high - low)).clamp(0, 1)
+    blended: Tensor = keep * inverse + (1 - keep) * inverse / config.factor
+    return blended
+
+
+def _yarn(inverse: Tensor, config: RopeConfig) -> tuple[Tensor, float]:
+    """NTK-by-parts: a linear ramp over the pair index between the pairs that turn beta_fast and beta_slow times."""
+    half, options = config.head_dim // 2, config.options
+
+    def pair_that_turns(times: float) -> float:
+        return half * math.log(config.original / (times * 2 * math.pi)) / math.log(config.theta)
+
+    first, last = (pair_that_turns(float(options.get(k) or d)) for k, d in (("beta_fast", 32), ("beta_slow", 1)))
+    if options.get("truncate", True):
+        first, last = math.floor(first), math.ceil(last)
+    first, last = max(first, 0), min(last, config.head_dim - 1)
+    ramp = (torch.arange(half, dtype=torch.float64) - first) / max(last - first, 0.001)
+    interpolate = ramp.clamp(0, 1)  # 0 for the fast pairs, which keep their frequency
+
+    def temperature(weight: float) -> float:
+        return 0.1 * weight * math.log(config.factor) + 1 if config.factor > 1 else 1.0
+
+    mscale, all_dim = options.get("mscale"), options.get("mscale_all_dim")
+    scale = temperature(float(mscale)) / temperature(float(all_dim)) if mscale and all_dim else temperature(1.0)
+    return (1 - interpolate) * inverse + interpolate * inverse / config.factor, scale
+
+
+def tables(
+    config: RopeConfig, positions: Int[Tensor, " T"], length: int
+) -> tuple[Float[Tensor, "T half"], Float[Tensor, "T half"]]:
+    """Give cos and sin [T, E/2] in fp32 for the positions (any order, repeats allowed)."""
+    inverse, scale = frequencies(config, length)
+    angles = positions.float()[:, None] * inverse.to(positions.device)
+    return angles.cos() * scale, angles.sin() * scale
+
+
+def rotate(
+    x: Float[Tensor, "T heads E"],
+    cos: Float[Tensor, "T half"],
+    sin: Float[Tensor, "T half"],
+    pairing: str = "half",
+) -> Float[Tensor, "T heads E"]:
+    """Turn each pair of `x` by its angle, in fp32.
+
+    "half" pairs (i, i+E/2), Hugging Face's layout; "interleaved" pairs (2i, 2i+1), Meta's and GGUF's. The two
+    agree once the rows of the q and k weights are permuted (`puna.weights.names`).
+    """
+    cos, sin, x = cos[:, None], sin[:, None], x.float()
+    if pairing == "half":
+        a, b = x.chunk(2, dim=-1)
+        return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+    a, b = x[..., 0::2], x[..., 1::2]
+    return torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1).flatten(-2)

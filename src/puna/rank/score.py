@@ -1,0 +1,105 @@
+"""Exact log-probabilities of many candidates behind one text that is read once.
+
+The chain rule does it: log P(candidate | text) is the sum of its tokens' log-probabilities, the end token's
+included, and a packed forward over the candidates' trie gives every term (tree mask: SpecInfer, Miao et al.
+2023, used here to score instead of to draft).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from puna.llama.cache import Cache
+from puna.llama.model import ROWS, Llama
+from puna.rank.trie import Trie, build_trie, common_prefix
+from puna.shapes import Float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text that was read: `length` tokens in the cache, and the hidden state [1, D] the next one hangs on."""
+
+    model: Llama
+    cache: Cache
+    hidden: Tensor
+    length: int
+
+
+@torch.inference_mode()
+def read(model: Llama, tokens: Sequence[int], *, span: int | None = None) -> Reading:
+    """Read a prompt once; `span`: positions the whole job will use (default: the model's context)."""
+    cache = model.new_cache(len(tokens) + ROWS, span=span or model.config.context)
+    return Reading(model, cache, model.read(tokens, cache), len(tokens))
+
+
+@torch.inference_mode()
+def score(reading: Reading, candidates: Sequence[Sequence[int]], *, end: int | None) -> list[Float[Tensor, " n"]]:
+    """Give, for each candidate, the log-probability (nats) of each of its tokens, then of `end` if given.
+
+    The reading is not changed and can be scored against again. The same candidate gets the same numbers, to the
+    last bit, alone or in any company and order (candidates longer than ROWS tokens are read alone, in a chain).
+    """
+    results: list[Tensor] = [torch.empty(0)] * len(candidates)
+    for chunk in _passes(candidates):
+        chosen = [candidates[i] for i in chunk]
+        trie = build_trie(chosen)
+        try:
+            # A trie of more than one pass is a single long candidate, a chain: each part stands on the one before.
+            starts = range(0, len(trie.tokens), ROWS)
+            parts = [_forward(reading, trie, start, min(start + ROWS, len(trie.tokens))) for start in starts]
+        finally:
+            reading.cache.truncate(reading.length)
+        for index, values in zip(
+            chunk, _pick(reading.model, torch.cat((reading.hidden, *parts)), chosen, trie, end), strict=True
+        ):
+            results[index] = values
+    return results
+
+
+def _passes(candidates: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Cut the sorted candidates where their trie would outgrow ROWS; neighbours share most."""
+    chunk: list[int] = []
+    nodes = 0
+    previous: Sequence[int] = ()
+    for index in sorted(range(len(candidates)), key=lambda i: list(candidates[i])):
+        sequence = candidates[index]
+        new = len(sequence) - common_prefix(previous, sequence)
+        if chunk and nodes + new > ROWS:
+            yield chunk
+            chunk, nodes, new = [], 0, len(sequence)
+        chunk.append(index)
+        nodes += new
+        previous = sequence
+    if chunk:
+        yield chunk
+
+
+def _forward(reading: Reading, trie: Trie, start: int, stop: int) -> Tensor:
+    """Read nodes start..stop behind the reading (and behind the nodes before `start`); give their hidden states."""
+    count, device = stop - start, reading.model.device
+    tokens = torch.zeros(ROWS, dtype=torch.long)
+    tokens[:count] = torch.tensor(trie.tokens[start:stop])
+    positions = torch.full((ROWS,), reading.length)
+    positions[:count] = trie.positions(reading.length)[start:stop]
+    mask = torch.eye(ROWS, dtype=torch.bool)  # padding sees itself alone
+    mask[:count, :count] = trie.mask(start, stop)
+    hidden: Tensor = reading.model(tokens.to(device), positions.to(device), reading.cache, mask.to(device))
+    return hidden[:count]
+
+
+def _pick(
+    model: Llama, hidden: Tensor, candidates: list[Sequence[int]], trie: Trie, end: int | None
+) -> Iterable[Tensor]:
+    """Row 0 of `hidden` predicts first tokens, row 1 + node what follows that node."""
+    rows: list[int] = []
+    targets: list[int] = []
+    for candidate, path in zip(candidates, trie.paths, strict=True):
+        wanted = [*candidate, end] if end is not None else list(candidate)
+        rows += [0, *(1 + node for node in path)][: len(wanted)]
+        targets += wanted
+    values = model.log_probs(
+        hidden, torch.tensor(rows, device=model.device), torch.tensor(targets, device=model.device)
+    )
+    return torch.split(values.cpu(), [len(c) + (end is not None) for c in candidates])
