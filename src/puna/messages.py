@@ -114,7 +114,7 @@ MESSAGES: dict[str, Message] = {
     ),
     "E-GGUF-TRUNCATED": Message(
         (
-            "{path} is cut short or damaged: {size} bytes long, at least {missing} more are needed at byte {offset}",
+            "{path} is cut short or damaged: of {size} bytes, and at byte {offset} at least {missing} more are due",
             "fetch the file again, and compare its size or sha256 with the publisher's",
         ),
         (
