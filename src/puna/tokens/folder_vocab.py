@@ -9,7 +9,7 @@ import tokenizers
 
 from puna.errors import ModelFileError
 from puna.tokens.gguf_vocab import damaged
-from puna.tokens.vocabulary import Control, Vocabulary, hidden_name, looks_like_control
+from puna.tokens.vocabulary import BYTE_OF, Control, Vocabulary, hidden_name, looks_like_control, may_be_control
 
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 _LISTED = ("additional_special_tokens", "extra_special_tokens")
@@ -34,7 +34,8 @@ def read_folder(path: Path) -> Folder:
     config = _json(path / "tokenizer_config.json")
     specials = _json(path / "special_tokens_map.json") | {k: v for k, v in config.items() if v is not None}
     model = _json(path / "config.json")
-    settings = [_json(path / "generation_config.json"), model, model.get("text_config") or {}]
+    nested = model.get("text_config")
+    settings = [_json(path / "generation_config.json"), model, nested if isinstance(nested, dict) else {}]
     added = _added(data, config, specials)
     ids = {token["content"]: i for i, token in added.items()}
     ends = [ids[eos]] if (eos := _text(specials.get("eos_token"))) in ids else []
@@ -88,11 +89,12 @@ def _call_special(data: dict[str, Any], added: dict[int, dict[str, Any]], ids: l
     missing = set(ids).difference(added)
     spelled = {i: piece for piece, i in _vocab_ids(data["model"]).items() if i in missing} if missing else {}
     for i in ids:
-        if i in spelled:
-            added[i] = {"id": i, "content": spelled[i], "special": True}
-        elif i not in added:
+        if i in added:
+            added[i]["special"] = True
+        elif i not in spelled:
             raise damaged(f"token id {i} is not in the vocabulary")
-        added[i]["special"] = True
+        elif may_be_control(spelled[i]):
+            added[i] = {"id": i, "content": spelled[i], "special": True}
 
 
 def _added(data: dict[str, Any], config: dict[str, Any], specials: dict[str, Any]) -> dict[int, dict[str, Any]]:
@@ -121,7 +123,8 @@ def _added(data: dict[str, Any], config: dict[str, Any], specials: dict[str, Any
 
 
 def _flat(value: Any) -> list[Any]:
-    return list(value.values()) if isinstance(value, dict) else list(value or ())
+    values = list(value.values()) if isinstance(value, dict) else value
+    return values if isinstance(values, list) else []
 
 
 def _vocab_ids(model: dict[str, Any]) -> dict[str, int]:
@@ -174,6 +177,8 @@ def _vocabulary(data: dict[str, Any], added: dict[int, dict[str, Any]]) -> Vocab
     byte_level = any(
         step.get("type") == "ByteLevel" for part in ("pre_tokenizer", "decoder") for step in _steps(data.get(part))
     )
+    if byte_level:  # without the token of a single byte, text with that byte could not be written at all
+        added = {i: token for i, token in added.items() if token["content"] not in BYTE_OF}
     prefix: Literal["none", "first", "every"] = "none"
     doubles = True
     for step in _steps(data.get("normalizer")):

@@ -11,10 +11,10 @@ import tokenizers
 from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
 
 from puna.errors import ModelFileError
-from puna.tokens.vocabulary import Control, Vocabulary, hidden_name, looks_like_control
+from puna.tokens.vocabulary import BYTE_OF, Control, Vocabulary, hidden_name, looks_like_control, may_be_control
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
-_TURN_KEYS = ("bos", "eos", "eot", "eom")
+_NAMES = ("bos", "eos", "eot", "eom", "unknown")
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LLAMA3 = (
@@ -118,13 +118,14 @@ def _kinds(metadata: Mapping[str, Any], pieces: Sequence[str]) -> dict[int, int]
     """Give the token type of every id that is not an ordinary token."""
     types = _numbers(metadata, "token_type", len(pieces))
     kinds = {} if types is None else {int(i): int(types[i]) for i in np.flatnonzero(types != NORMAL)}
-    suspects = kinds if types is not None else range(len(pieces))
-    controls = [i for i in suspects if kinds.get(i, 0) != BYTE and looks_like_control(pieces[i])]
-    # Padding and unknown are no such evidence: files name token 0 for them, which may be "!".
-    named = [token_id(metadata, name, len(pieces)) for name in _TURN_KEYS]
-    if metadata.get("tokenizer.ggml.model") == "llama":
-        named.append(token_id(metadata, "unknown", len(pieces)))
-    kinds.update(dict.fromkeys([*controls, *(i for i in named if i is not None)], CONTROL))
+    suspects = range(len(pieces)) if types is None else kinds
+    controls = [i for i in suspects if kinds.get(i, NORMAL) != BYTE and looks_like_control(pieces[i])]
+    named = [token_id(metadata, name, len(pieces)) for name in _NAMES]
+    controls += [i for i in named if i is not None and (i in kinds or may_be_control(pieces[i]))]
+    kinds.update(dict.fromkeys(controls, CONTROL))
+    if metadata.get("tokenizer.ggml.model") == "gpt2":
+        # Without the token of a single byte, text with that byte could not be written at all.
+        kinds = {i: kind for i, kind in kinds.items() if pieces[i] not in BYTE_OF}
     return kinds
 
 

@@ -110,7 +110,7 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str], *, start: bool = True) -> list[list[int]]:
         """Give the ids of many texts, as `encode` does for each, on all cores."""
-        spaced = [f" {text}" if self._vocabulary.dummy_space(text, start) else text for text in texts]
+        spaced = [f" {text}" if start and self._vocabulary.dummy_space(text) else text for text in texts]
         try:
             return [e.ids for e in self._core.encode_batch_fast(spaced, add_special_tokens=False)]
         except (TypeError, UnicodeError):
@@ -121,7 +121,7 @@ class Tokenizer:
 
         Tokens that share one character all have its range; a dummy space that is a token has an empty one.
         """
-        shift = int(self._vocabulary.dummy_space(text, start))
+        shift = int(start and self._vocabulary.dummy_space(text))
         try:
             encoding = self._core.encode(f" {text}" if shift else text, add_special_tokens=False)
         except (TypeError, UnicodeError):
@@ -129,6 +129,8 @@ class Tokenizer:
         offsets: list[tuple[int, int]] = encoding.offsets
         if shift:
             offsets = [(max(first - 1, 0), max(last - 1, 0)) for first, last in offsets]
+        if self._core.normalizer is not None:
+            offsets = _closed(offsets, len(text))
         return encoding.ids, offsets
 
     def encode_prompt(self, text: str) -> list[int]:
@@ -156,8 +158,10 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
         """Give the text of the ids; bytes that are no UTF-8 become U+FFFD."""
-        stream = self.stream_decoder(skip_special)
-        return "".join([*map(stream.feed, ids), stream.flush()])
+        hidden = self.special_ids if skip_special else frozenset()
+        raw = b"".join([self._vocabulary.token_bytes(i) for i in ids if i not in hidden])
+        text = raw.decode("utf-8", "replace")
+        return text if self._vocabulary.prefix == "none" else text.removeprefix(" ")
 
     def stream_decoder(self, skip_special: bool = True) -> StreamDecoder:
         """Give a decoder for ids that come one by one."""
@@ -190,21 +194,28 @@ class Tokenizer:
         marked = mark(self.template, messages, add_generation_prompt, self._vocabulary.controls)
         ids: list[int] = []
         found: list[Span | None] = []
-        at_start = True
+        start = True
         for plain, swallowed, control in self._vocabulary.split(marked.text, marked.space):
             stretch = marked.read(plain)
             marked.read(swallowed)
             if spans:
-                new, offsets = self.encode_with_offsets(stretch.text, start=at_start)
+                new, offsets = self.encode_with_offsets(stretch.text, start=start)
                 found += locate(offsets, stretch.owners)
             else:
-                new = self.encode(stretch.text, start=at_start)
+                new = self.encode(stretch.text, start=start)
             ids += new
             if control is not None:
                 ids.append(control.id)
                 found.append(None)
-            at_start = False
+            start = self._vocabulary.prefix == "every"
         return ids, found
+
+
+def _closed(offsets: list[tuple[int, int]], length: int) -> list[tuple[int, int]]:
+    """Give characters that a normaliser merged into the one before them to that one's tokens."""
+    starts = [first for first, _ in offsets[1:]] + [length]
+    reaches = {last: start for (_, last), start in zip(offsets, starts, strict=False) if last < start}
+    return [(first, reaches.get(last, last)) for first, last in offsets]
 
 
 def _surrogate(texts: Sequence[str]) -> InputError:

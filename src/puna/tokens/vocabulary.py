@@ -15,6 +15,7 @@ WELL_KNOWN_ENDS = (
     "<end_of_turn>", "<|end_of_turn|>", "<EOT>", "[EOT]", "<end_of_utterance>", "<｜end▁of▁sentence｜>",
 )  # fmt: skip
 _LOOKS_LIKE_CONTROL = re.compile(r"<\|[^|]*\|>|<｜[^｜]*｜>|<(?:start|end)_of_turn>", re.ASCII)
+_BRACKETED = re.compile(r"<.+>|\[.+\]", re.DOTALL)
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPACE = re.compile(r"\s*")
 
@@ -35,6 +36,14 @@ def looks_like_control(piece: str) -> bool:
     Converters have marked turn markers as ordinary added tokens; user text could then forge a turn.
     """
     return piece in WELL_KNOWN_ENDS or _LOOKS_LIKE_CONTROL.fullmatch(piece) is not None
+
+
+def may_be_control(piece: str) -> bool:
+    """Tell whether a piece that a file calls ordinary, yet names as BOS or EOS, can be one of no text.
+
+    Files have named a comma as BOS; it must stay a comma.
+    """
+    return looks_like_control(piece) or _BRACKETED.fullmatch(piece) is not None
 
 
 def hidden_name(token_id: int) -> str:
@@ -89,11 +98,9 @@ class Vocabulary:
             return bytes.fromhex(byte[1])
         return piece.replace("▁", " ").encode()
 
-    def dummy_space(self, text: str, at_start: bool) -> bool:
-        """Tell whether the dummy space belongs in front of this stretch of text."""
-        if self.prefix == "none" or not text or not (at_start or self.prefix == "every"):
-            return False
-        return self.doubles or text[0] not in " ▁"
+    def dummy_space(self, text: str) -> bool:
+        """Tell whether the dummy space belongs in front of a text, where such texts get one."""
+        return self.prefix != "none" and text != "" and (self.doubles or text[0] not in " ▁")
 
     @cached_property
     def control_pattern(self) -> re.Pattern[str]:
