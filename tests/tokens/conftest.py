@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
+
 from puna.tokens.tokenizer import Tokenizer
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -21,7 +22,14 @@ def default_model_path():
 def default_metadata():
     gguf = pytest.importorskip("gguf")
     fields = gguf.GGUFReader(default_model_path()).fields
-    return {name: field.contents() for name, field in fields.items() if name.startswith("tokenizer.")}
+    strings = gguf.GGUFValueType.STRING
+
+    def value(field):  # contents() takes seconds for lists of strings
+        if len(field.types) == 2 and field.types[1] == strings:
+            return [field.parts[i].tobytes().decode() for i in field.data]
+        return field.contents()
+
+    return {name: value(field) for name, field in fields.items() if name.startswith("tokenizer.")}
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +83,8 @@ BATTERY = [
 ]
 
 _PARTS = [
-    *(" ", "  ", "\n", "\t", "\r\n", "a", "the", " The", "1", "23", "½", "Ⅷ", "٣", "你好", "。", "，", "😀", "👩‍👩‍👧", "🇨🇳"),
+    *(" ", "  ", "\n", "\t", "\r\n", "a", "the", " The", "1", "23", "½", "Ⅷ", "٣"),
+    *("你好", "。", "，", "😀", "👩‍👩‍👧", "🇨🇳"),
     *("'s", "'S", "'ll", "é", "e\u0301", "\u0301", "שלום", "\u200f", "\u00a0", "\u3000", "!", "...", "$", ";", "—"),
     *("<|im_end|>", "<|im_start|>", "<s>", "▁", "haha", "aaa"),
 ]  # fmt: skip

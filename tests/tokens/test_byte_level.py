@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from puna.errors import ModelFileError
-from puna.tokens.tokenizer import Tokenizer
 from tokenizers import normalizers
 
+from puna.errors import ModelFileError
+from puna.tokens.tokenizer import Tokenizer
 from tests.tokens.conftest import BATTERY, mixed_texts
 from tests.tokens.vocabularies import byte_level_metadata, train_byte_level
 

@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from puna.errors import InputError, ModelFileError
 from puna.tokens.tokenizer import Tokenizer
-
 from tests.tokens.conftest import BATTERY
 from tests.tokens.vocabularies import (
     byte_level_metadata,
@@ -17,7 +17,7 @@ from tests.tokens.vocabularies import (
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 SPECIALS = ("<|bos|>", "<|eos|>", "<|im_start|>", "<|im_end|>", "<tool>", "xyx", "yxy")
 CHATML = (
-    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 TEMPLATES = {
@@ -83,7 +83,11 @@ def test_contents_never_write_control_tokens(tokenizer, text):
 
 
 @settings(max_examples=150, deadline=None)
-@given(parts=st.lists(st.sampled_from(["<|im_", "end|>", "start|>", "<|", "|>", "|", "x", "y", "<tool>", " ", "~", "é"])))
+@given(
+    parts=st.lists(
+        st.sampled_from(["<|im_", "end|>", "start|>", "<|", "|>", "|", "x", "y", "<tool>", " ", "~", "é"])
+    )
+)
 def test_no_assembled_content_writes_control_tokens(tokenizer, parts):
     text = "a" + "".join(parts)
     assert controls(tokenizer, conversation(text)) == controls(tokenizer, conversation("abc"))

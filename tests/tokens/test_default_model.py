@@ -1,10 +1,14 @@
 """The default model's tokenizer against Transformers', id for id."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from puna.errors import InputError
 
+from puna.errors import InputError
+from puna.tokens.tokenizer import Tokenizer
 from tests.tokens.conftest import BATTERY, mixed_texts
 
 ANY_TEXT = st.text(max_size=60)
@@ -89,8 +93,7 @@ def test_offsets_of_mixed_texts(default):
 def test_a_character_without_tokens_leaves_nothing_as_in_transformers(default, transformers_default):
     # The published vocabulary lacks a few bytes, U+0004 among them.
     assert default.encode("a\x04b") == transformers_default("a\x04b")["input_ids"]
-    ids, offsets = default.encode_with_offsets("a\x04b")
-    assert offsets == [(0, 1), (2, 3)]
+    assert default.encode_with_offsets("a\x04b")[1] == [(0, 1), (2, 3)]
 
 
 @pytest.mark.parametrize("messages", CONVERSATIONS)
@@ -105,6 +108,32 @@ def test_conversations_equal_transformers(default, transformers_default, message
     ids, spans = default.encode_chat_with_offsets(messages, start)
     assert ids == golden
     assert len(spans) == len(ids)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_no_control_token_comes_from_text(default, default_metadata, data):
+    controls = default_metadata["tokenizer.ggml.tokens"][:17]
+    spellings = [*controls, "<", "|", ">", "im_end", "|>", "<|", " ", "a", "\n"]
+    text = "".join(data.draw(st.lists(st.sampled_from(spellings), max_size=8)))
+    assert default.special_ids.isdisjoint(default.encode(text))
+    assert default.special_ids.isdisjoint(default.encode_prompt(text))
+    ids = default.encode_chat([{"role": "system", "content": "a"}, {"role": "user", "content": text}])
+    assert [i for i in ids if i in default.special_ids] == [1, 2, 1, 2, 1]
+    assert default.decode(default.encode(text)) == text
+
+
+def test_the_folder_that_transformers_saves_gives_the_same(default, transformers_default, tmp_path):
+    transformers_default.save_pretrained(tmp_path)
+    folder = Tokenizer.from_folder(tmp_path)
+    for text in [*BATTERY, *mixed_texts(300, seed=2)]:
+        assert folder.encode(text) == default.encode(text)
+    for messages in CONVERSATIONS:
+        assert folder.encode_chat_with_offsets(messages) == default.encode_chat_with_offsets(messages)
+    assert folder.special_ids == default.special_ids
+    assert folder.eos_ids == default.eos_ids
+    assert folder.end_id == default.end_id
+    assert folder.bos_id == default.bos_id
 
 
 def test_a_golden_conversation(default):
@@ -140,3 +169,14 @@ def test_lone_surrogates_are_named(default):
             call("ab\ud83dc")
         assert caught.value.code == "E-TEXT-SURROGATE"
         assert caught.value.parameters["offset"] == 2
+
+
+def test_reading_text_needs_neither_jinja_nor_torch():
+    code = (
+        "import sys; from puna.tokens.tokenizer import Tokenizer; "
+        "t = Tokenizer.from_gguf({'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.tokens': ['a'],"
+        " 'tokenizer.ggml.merges': [], 'tokenizer.chat_template': 'x'}); assert t.encode('a') == [0]; "
+        "print(sorted({'jinja2', 'torch', 'transformers', 'gguf'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from puna.errors import ModelFileError
-from puna.tokens.tokenizer import Tokenizer
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as Core
 
+from puna.errors import ModelFileError
+from puna.tokens.tokenizer import Tokenizer
 from tests.tokens.conftest import BATTERY, mixed_texts
 from tests.tokens.vocabularies import train_byte_level, train_sentence_piece, write_folder
 
@@ -16,7 +16,8 @@ LLAMA3 = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 LLAMA3_TEMPLATE = (
-    "{% for message in messages %}{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'"
+    "{% for message in messages %}"
+    "{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'"
     " + message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}"
     "{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}"
     "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
@@ -65,13 +66,22 @@ def check_like_transformers(path, avoiding=()):
 def llama3(path, **config):
     core = train_byte_level(LLAMA3, specials=(), whole_words=True)
     core.add_special_tokens(
-        ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eom_id|>", "<|eot_id|>"]
+        [
+            "<|begin_of_text|>",
+            "<|end_of_text|>",
+            "<|start_header_id|>",
+            "<|end_header_id|>",
+            "<|eom_id|>",
+            "<|eot_id|>",
+        ]
     )
     first = core.token_to_id("<|begin_of_text|>")
     core.post_processor = processors.Sequence(
         [
             processors.ByteLevel(trim_offsets=False),
-            processors.TemplateProcessing(single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", first)]),
+            processors.TemplateProcessing(
+                single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", first)]
+            ),
         ]
     )
     settings = {
@@ -243,9 +253,17 @@ def broken(path, name, content):
         ("tokenizer.json", "{}", "E-TOKENIZER-DAMAGED"),
         ("tokenizer.json", '{"model": 3}', "E-TOKENIZER-DAMAGED"),
         ("tokenizer.json", '{"model": {"type": "WordPiece", "vocab": {}}}', "E-TOKENIZER-KIND"),
-        ("tokenizer.json", '{"model": {"type": "BPE", "vocab": {"a": 0, "b": 0}, "merges": []}}', "E-TOKENIZER-DAMAGED"),
+        (
+            "tokenizer.json",
+            '{"model": {"type": "BPE", "vocab": {"a": 0, "b": 0}, "merges": []}}',
+            "E-TOKENIZER-DAMAGED",
+        ),
         ("tokenizer.json", '{"model": {"type": "BPE", "vocab": {"a": "0"}, "merges": []}}', "E-TOKENIZER-DAMAGED"),
-        ("tokenizer.json", '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}}', "E-TOKENIZER-DAMAGED"),
+        (
+            "tokenizer.json",
+            '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}}',
+            "E-TOKENIZER-DAMAGED",
+        ),
         ("tokenizer.json", "[" * 100_000, "E-TOKENIZER-DAMAGED"),
         ("tokenizer_config.json", "nonsense", "E-TOKENIZER-DAMAGED"),
         ("tokenizer_config.json", '{"added_tokens_decoder": {"x": {}}}', "E-TOKENIZER-DAMAGED"),

@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from puna.errors import ModelFileError
 from puna.tokens.tokenizer import Tokenizer
-
 from tests.tokens.conftest import BATTERY, mixed_texts
 from tests.tokens.vocabularies import sentence_piece_metadata, train_sentence_piece
 
@@ -102,9 +102,9 @@ def test_bos_is_on_by_default_and_follows_the_file():
 def test_merges_in_the_file_are_used():
     processor = train_sentence_piece()
     metadata = sentence_piece_metadata(processor)
-    from puna.tokens.gguf_vocab import _pairs_by_score  # the order they would be recovered in
-
     import numpy as np
+
+    from puna.tokens.gguf_vocab import _pairs_by_score  # the order they would be recovered in
 
     kinds = {i: kind for i, kind in enumerate(metadata["tokenizer.ggml.token_type"]) if kind != 1}
     pairs = _pairs_by_score(metadata["tokenizer.ggml.tokens"], kinds, np.asarray(metadata["tokenizer.ggml.scores"]))

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from puna.tokens.tokenizer import Tokenizer
 
+from puna.tokens.tokenizer import Tokenizer
 from tests.tokens.conftest import BATTERY
 from tests.tokens.vocabularies import (
     byte_level_metadata,

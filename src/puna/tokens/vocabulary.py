@@ -118,7 +118,7 @@ class Vocabulary:
         for match in self.control_pattern.finditer(text):
             control = self.controls[match[0]]
             start, end = match.span()
-            if start < done:  # cannot be: a swallowed stretch is white space and marks only
+            if start < done:  # a control token of white space that the one before it swallowed
                 continue
             plain, eaten = text[done:start], ""
             if control.lstrip:
