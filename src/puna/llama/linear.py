@@ -20,11 +20,24 @@ def default_dtype(device: torch.device | str = "cpu") -> torch.dtype:
 
 
 class Linear(nn.Linear):
-    """x·Wᵀ + b in the weight's type (bf16 or fp32); torch's own matrix product sums bf16 products in fp32."""
+    """x·Wᵀ + b in the weight's type (bf16 or fp32); torch's own matrix product sums bf16 products in fp32.
+
+    A new one holds whatever its memory held: weights come from a checkpoint, or are drawn by who trains.
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw nothing: random numbers for 135 million weights that are replaced at once cost a second."""
 
     def forward(self, x: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
         """Multiply."""
         return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
+
+
+class Embedding(nn.Embedding):
+    """A row of the table for each token; a new one is as blank as a new `Linear`."""
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
 
 
 @contextmanager

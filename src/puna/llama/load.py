@@ -17,8 +17,7 @@ def load(checkpoint: Checkpoint, *, dtype: torch.dtype | None = None, device: to
     """
     config = LlamaConfig.from_dict(checkpoint.config)
     dtype = dtype or default_dtype(device)
-    with torch.device("meta"):  # no memory, no random start: every tensor is assigned below
-        model = Llama(config)
+    model = Llama(config)  # blank: every tensor is assigned below
     state: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         wide = parameter.ndim == 1 or name in ("model.embed_tokens.weight", "lm_head.weight")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from puna.llama.block import Block
 from puna.llama.cache import Cache
 from puna.llama.config import LlamaConfig
-from puna.llama.linear import bf16_products
+from puna.llama.linear import Embedding, Linear, bf16_products
 from puna.llama.norm import RMSNorm
 from puna.llama.rope import tables
 from puna.shapes import Bool, Float, Int
@@ -29,7 +29,7 @@ class Trunk(nn.Module):
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.width)
+        self.embed_tokens = Embedding(config.vocab_size, config.width)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_eps)
 
@@ -41,7 +41,7 @@ class Llama(nn.Module):
         super().__init__()
         self.config = config
         self.model = Trunk(config)
-        self.lm_head = nn.Linear(config.width, config.vocab_size, bias=False)
+        self.lm_head = Linear(config.width, config.vocab_size, bias=False)
         self.tie()
 
     def tie(self) -> None:

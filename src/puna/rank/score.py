@@ -26,6 +26,29 @@ class Reading:
     hidden: Tensor
     length: int
 
+    def open(self, trie: Trie) -> Float[Tensor, "n D"]:
+        """Give the hidden states of a trie's nodes behind the text; the reading stays as it is.
+
+        A trie of more than ROWS nodes must be a chain: each part then stands on the one before.
+        """
+        try:
+            starts = range(0, len(trie.tokens), ROWS)
+            parts = [self._forward(trie, start, min(start + ROWS, len(trie.tokens))) for start in starts]
+        finally:
+            self.cache.truncate(self.length)
+        return torch.cat(parts) if parts else self.hidden[:0]
+
+    def _forward(self, trie: Trie, start: int, stop: int) -> Tensor:
+        count, device = stop - start, self.model.device
+        tokens = torch.zeros(ROWS, dtype=torch.long)
+        tokens[:count] = torch.tensor(trie.tokens[start:stop])
+        positions = torch.full((ROWS,), self.length)
+        positions[:count] = trie.positions(self.length)[start:stop]
+        mask = torch.eye(ROWS, dtype=torch.bool)  # padding sees itself alone
+        mask[:count, :count] = trie.mask(start, stop)
+        hidden: Tensor = self.model(tokens.to(device), positions.to(device), self.cache, mask.to(device))
+        return hidden[:count]
+
 
 @torch.inference_mode()
 def read(model: Llama, tokens: Sequence[int], *, span: int | None = None) -> Reading:
@@ -45,15 +68,8 @@ def score(reading: Reading, candidates: Sequence[Sequence[int]], *, end: int | N
     for chunk in _passes(candidates):
         chosen = [candidates[i] for i in chunk]
         trie = build_trie(chosen)
-        try:
-            # A trie of more than one pass is a single long candidate, a chain: each part stands on the one before.
-            starts = range(0, len(trie.tokens), ROWS)
-            parts = [_forward(reading, trie, start, min(start + ROWS, len(trie.tokens))) for start in starts]
-        finally:
-            reading.cache.truncate(reading.length)
-        for index, values in zip(
-            chunk, _pick(reading.model, torch.cat((reading.hidden, *parts)), chosen, trie, end), strict=True
-        ):
+        hidden = torch.cat((reading.hidden, reading.open(trie)))
+        for index, values in zip(chunk, _pick(reading.model, hidden, chosen, trie, end), strict=True):
             results[index] = values
     return results
 
@@ -63,7 +79,7 @@ def _passes(candidates: Sequence[Sequence[int]]) -> Iterator[list[int]]:
     chunk: list[int] = []
     nodes = 0
     previous: Sequence[int] = ()
-    for index in sorted(range(len(candidates)), key=lambda i: list(candidates[i])):
+    for index in sorted(range(len(candidates)), key=candidates.__getitem__):
         sequence = candidates[index]
         new = len(sequence) - common_prefix(previous, sequence)
         if chunk and nodes + new > ROWS:
@@ -74,19 +90,6 @@ def _passes(candidates: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         previous = sequence
     if chunk:
         yield chunk
-
-
-def _forward(reading: Reading, trie: Trie, start: int, stop: int) -> Tensor:
-    """Read nodes start..stop behind the reading (and behind the nodes before `start`); give their hidden states."""
-    count, device = stop - start, reading.model.device
-    tokens = torch.zeros(ROWS, dtype=torch.long)
-    tokens[:count] = torch.tensor(trie.tokens[start:stop])
-    positions = torch.full((ROWS,), reading.length)
-    positions[:count] = trie.positions(reading.length)[start:stop]
-    mask = torch.eye(ROWS, dtype=torch.bool)  # padding sees itself alone
-    mask[:count, :count] = trie.mask(start, stop)
-    hidden: Tensor = reading.model(tokens.to(device), positions.to(device), reading.cache, mask.to(device))
-    return hidden[:count]
 
 
 def _pick(

@@ -47,7 +47,7 @@ def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
     depths: list[int] = []
     paths: list[list[int]] = [[] for _ in sequences]
     path: list[int] = []
-    for index in sorted(range(len(sequences)), key=lambda i: list(sequences[i])):
+    for index in sorted(range(len(sequences)), key=sequences.__getitem__):
         sequence = sequences[index]
         shared = common_prefix([tokens[node] for node in path], sequence)
         path = path[:shared]
