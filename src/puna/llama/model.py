@@ -19,8 +19,8 @@ from puna.llama.rope import tables
 from puna.shapes import Bool, Float, Int
 
 CHUNK = 512  # tokens read in one forward: large enough for full matrix speed, small enough for a flat memory use
-# Rows of a scoring forward, and of the head's product in it, padded where there are fewer. Matrix kernels choose their
-# order of summation by shape: one shape makes a score equal to the last bit whatever is scored beside it.
+# Rows of a scoring forward, and of the head's product in it, padded where there are fewer. Matrix kernels choose
+# their order of summation by shape: one shape makes a score equal to the last bit whatever is scored beside it.
 ROWS = 128
 
 

@@ -58,7 +58,7 @@ def read(model: Llama, tokens: Sequence[int], *, span: int | None = None) -> Rea
 
 
 @torch.inference_mode()
-def score(reading: Reading, candidates: Sequence[Sequence[int]], *, end: int | None) -> list[Float[Tensor, " n"]]:
+def score(reading: Reading, candidates: Sequence[list[int]], *, end: int | None) -> list[Float[Tensor, " n"]]:
     """Give, for each candidate, the log-probability (nats) of each of its tokens, then of `end` if given.
 
     The reading is not changed and can be scored against again. The same candidate gets the same numbers, to the
@@ -74,12 +74,12 @@ def score(reading: Reading, candidates: Sequence[Sequence[int]], *, end: int | N
     return results
 
 
-def _passes(candidates: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+def _passes(candidates: Sequence[list[int]]) -> Iterator[list[int]]:
     """Cut the sorted candidates where their trie would outgrow ROWS; neighbours share most."""
     chunk: list[int] = []
     nodes = 0
     previous: Sequence[int] = ()
-    for index in sorted(range(len(candidates)), key=candidates.__getitem__):
+    for index in sorted(range(len(candidates)), key=lambda i: candidates[i]):
         sequence = candidates[index]
         new = len(sequence) - common_prefix(previous, sequence)
         if chunk and nodes + new > ROWS:
@@ -93,7 +93,7 @@ def _passes(candidates: Sequence[Sequence[int]]) -> Iterator[list[int]]:
 
 
 def _pick(
-    model: Llama, hidden: Tensor, candidates: list[Sequence[int]], trie: Trie, end: int | None
+    model: Llama, hidden: Tensor, candidates: list[list[int]], trie: Trie, end: int | None
 ) -> Iterable[Tensor]:
     """Row 0 of `hidden` predicts first tokens, row 1 + node what follows that node."""
     rows: list[int] = []

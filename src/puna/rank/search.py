@@ -44,7 +44,7 @@ class Found:
 @torch.inference_mode()
 def search(
     reading: Reading,
-    sequences: Sequence[Sequence[int]],
+    sequences: Sequence[list[int]],
     *,
     end: int,
     top: int = 5,

@@ -40,14 +40,14 @@ def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     return min(len(a), len(b))
 
 
-def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
+def build_trie(sequences: Sequence[list[int]]) -> Trie:
     """Merge the sequences; equal sequences get equal paths, empty ones an empty path."""
     tokens: list[int] = []
     parents: list[int] = []
     depths: list[int] = []
     paths: list[list[int]] = [[] for _ in sequences]
     path: list[int] = []
-    for index in sorted(range(len(sequences)), key=sequences.__getitem__):
+    for index in sorted(range(len(sequences)), key=lambda i: sequences[i]):
         sequence = sequences[index]
         shared = common_prefix([tokens[node] for node in path], sequence)
         path = path[:shared]
