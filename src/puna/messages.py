@@ -15,6 +15,63 @@ class Message(NamedTuple):
 
 MESSAGES: dict[str, Message] = {
     # --- input ---
+    "E-QUESTION-EMPTY": Message(
+        ("the question is empty", "write the question as the first argument, in quotes"),
+        ("问题是空的", "请把问题放在引号里，作为第一个参数"),
+    ),
+    "E-QUESTION-LONG": Message(
+        (
+            "the question takes {tokens} tokens, more than the {limit} that the model has room for",
+            "ask in fewer words",
+        ),
+        ("问题占 {tokens} 个词元，超过模型能容纳的 {limit} 个", "请缩短问题"),
+    ),
+    "E-TEXT-EMPTY": Message(
+        ("there is nothing to read in {name}", "give text with --text, --file or - for standard input"),
+        ("{name} 里没有可读的内容", "请用 --text、--file 提供文本，或用 - 从标准输入读取"),
+    ),
+    "E-TEXT-MISSING": Message(
+        ("no text was given", "use --text, --file or - for standard input; puna rank needs no text"),
+        ("没有给出文本", "请用 --text、--file，或用 - 从标准输入读取；puna rank 不需要文本"),
+    ),
+    "E-TEXT-NO-WORDS": Message(
+        ("the text has no word that could be an answer", "check the text, or name answers with --candidate"),
+        ("文本中没有可以作为答案的词", "请检查文本，或用 --candidate 给出候选答案"),
+    ),
+    "E-CANDIDATE-NONE": Message(
+        ("the list of candidates is empty", "name at least one, or leave candidates out to search the text"),
+        ("候选答案列表是空的", "请至少给出一个，或不给候选以搜索全文"),
+    ),
+    "E-CANDIDATE-EMPTY": Message(
+        ("a candidate is empty", "every --candidate needs a text"),
+        ("有一个候选答案是空的", "每个 --candidate 都要有内容"),
+    ),
+    "E-CANDIDATE-TWICE": Message(
+        ("the candidate {candidate} is given twice", "name each candidate once"),
+        ("候选答案 {candidate} 重复了", "每个候选答案只写一次"),
+    ),
+    "E-TOP": Message(
+        ("--top is {top}, wanted 1 or more", "--top 5 shows the five best answers"),
+        ("--top 是 {top}，应至少为 1", "--top 5 显示最好的五个答案"),
+    ),
+    "E-FILE-READ": Message(
+        ("{path} cannot be read: {reason}", "check that it is a file and that you may read it"),
+        ("无法读取 {path}：{reason}", "请检查它是不是文件，以及是否有读取权限"),
+    ),
+    "E-ENCODING": Message(
+        (
+            "{path} is not {encoding}: byte {byte} (line {line}) does not fit",
+            "name its encoding, for example --encoding gb18030",
+        ),
+        (
+            "{path} 不是 {encoding} 编码：第 {byte} 个字节（第 {line} 行）不符",
+            "请指明编码，例如 --encoding gb18030",
+        ),
+    ),
+    "E-ENCODING-UNKNOWN": Message(
+        ("there is no encoding called {encoding}", "try utf-8, gb18030, big5 or latin-1"),
+        ("没有名为 {encoding} 的编码", "可以试 utf-8、gb18030、big5 或 latin-1"),
+    ),
     "E-FILE-MISSING": Message(
         ("there is no file {path}", "check the path; relative paths start at {cwd}"),
         ("找不到文件 {path}", "请检查路径；相对路径从 {cwd} 算起"),
@@ -593,6 +650,70 @@ MESSAGES: dict[str, Message] = {
             "choose another file, or tell the model's owner",
         ),
         ("{name} 不是安全的文件名，未下载", "换一个文件，或告知模型作者"),
+    ),
+    # --- decode ---
+    "E-TEMPERATURE": Message(
+        ("the temperature is {value}, wanted a number from 0", "0 always takes the most probable token; 0.7 varies"),
+        ("温度为 {value}，应为不小于 0 的数", "0 总是取概率最高的词元；0.7 会有变化"),
+    ),
+    "E-TOP-K": Message(
+        ("top-k is {value}, wanted a whole number from 0", "0 turns it off; 40 keeps the 40 most probable tokens"),
+        ("top-k 为 {value}，应为不小于 0 的整数", "0 为关闭；40 只保留概率最高的 40 个词元"),
+    ),
+    "E-TOP-P": Message(
+        ("top-p is {value}, wanted a number above 0 and at most 1", "1 turns it off; 0.95 is usual"),
+        ("top-p 为 {value}，应为大于 0 且不超过 1 的数", "1 为关闭；常用 0.95"),
+    ),
+    "E-MIN-P": Message(
+        ("min-p is {value}, wanted a number from 0 to 1", "0 turns it off; 0.05 is usual"),
+        ("min-p 为 {value}，应为 0 到 1 之间的数", "0 为关闭；常用 0.05"),
+    ),
+    "E-SEED": Message(
+        ("the seed is {value}, wanted a whole number from 0 to {largest}", "leave it out for other tokens every time"),
+        ("随机种子为 {value}，应为 0 到 {largest} 的整数", "不给种子则每次结果不同"),
+    ),
+    "E-MAX-TOKENS": Message(
+        ("the largest number of tokens is {value}, wanted a whole number from 1", "256 is the default"),
+        ("最大词元数为 {value}，应为不小于 1 的整数", "默认为 256"),
+    ),
+    "E-STOP": Message(
+        ("a stop string is empty or no text", "give texts of at least one character"),
+        ("停止字符串为空或不是文本", "请给出至少一个字符的文本"),
+    ),
+    "E-PROMPT-MISSING": Message(
+        ("there is no prompt", "give one as PROMPT, with --file FILE, or - to read standard input"),
+        ("没有提示", "请用 PROMPT 或 --file FILE 给出，或用 - 从标准输入读取"),
+    ),
+    "E-PROMPT-TWICE": Message(
+        ("there are two prompts: PROMPT and --file", "give one of them"),
+        ("给出了两个提示：PROMPT 和 --file", "请只给其中一个"),
+    ),
+    "E-PROMPT-UTF8": Message(
+        ("the prompt in {path} is not UTF-8: byte {offset} fits nowhere", "convert the file to UTF-8 first"),
+        ("{path} 中的提示不是 UTF-8：第 {offset} 字节无法解码", "请先将文件转换为 UTF-8"),
+    ),
+    "E-PROMPT-READ": Message(
+        ("the prompt in {path} cannot be read: {reason}", "check the file and its permissions"),
+        ("无法读取 {path} 中的提示：{reason}", "请检查文件及其权限"),
+    ),
+    "E-PROMPT-EMPTY": Message(
+        ("the prompt is empty", "give at least one word to go on from"),
+        ("提示为空", "请至少给出一个词"),
+    ),
+    "E-PROMPT-LONG": Message(
+        (
+            "the prompt has {length} tokens; the model has room for {context}",
+            "shorten it, or use a model with a longer context: --model",
+        ),
+        ("提示有 {length} 个词元；模型最多容纳 {context} 个", "请缩短提示，或用 --model 换用上下文更长的模型"),
+    ),
+    "E-RAW-SYSTEM": Message(
+        ("a raw prompt has no system message", "leave out --raw, or write it into the prompt and leave out --system"),
+        ("原始提示没有系统消息", "请去掉 --raw；或去掉 --system，把它写进提示"),
+    ),
+    "E-LOGITS": Message(
+        ("the model computed {value} where a number is due", "its file is damaged; fetch the model again"),
+        ("模型算出了 {value}，而不是数", "模型文件已损坏；请重新获取"),
     ),
     # --- tokens ---
     "E-TOKENIZER-MISSING": Message(

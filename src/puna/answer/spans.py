@@ -9,6 +9,7 @@ _UNSPACED = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U
 # A number keeps its separators ("1,000", "3.5", "12:30"), a word its apostrophe; a hyphen parts two words.
 _UNIT = re.compile(rf"[{_UNSPACED}]|\d+(?:[.,:/]\d+)*|(?:(?![{_UNSPACED}\d])\w)(?:(?![{_UNSPACED}])\w|['’](?=\w))*")
 _POSSESSIVE = re.compile(r"['’]s?$")
+_SPACE_IN_CHINESE = re.compile(rf"(?<=[{_UNSPACED}]) (?=[{_UNSPACED}])")
 _BEFORE = frozenset("$£€¥￥#《〈「『“\"'(（")
 _AFTER = frozenset("%％°‰》〉」』”\"')）")
 
@@ -40,6 +41,11 @@ def spans(text: str, max_words: int = MAX_WORDS, max_chars: int = MAX_CHARS) -> 
                     for begin in starts:
                         found[begin, end] = None
     return list(found)
+
+
+def in_one_line(text: str) -> str:
+    """A span as it is written in an answer: line breaks and runs of space become one space, or none in Chinese."""
+    return _SPACE_IN_CHINESE.sub("", " ".join(text.split()))
 
 
 def _ends(text: str, start: int, end: int, last: int) -> list[int]:

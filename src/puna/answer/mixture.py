@@ -1,0 +1,54 @@
+"""One distribution from many windows.
+
+In a window the model's probabilities of the candidates and of the refusal, renormalised, say how the odds stand for
+"this is the answer" against "the text holds none". Windows are hypotheses that exclude each other: the answer stands in
+one of them, each as likely beforehand, or in none. Bayes' rule then gives, with odds o_w(c) = P_w(c) / P_w(refusal),
+
+    P(c) = mean_w o_w(c) / (1 + mean_w Σ_c o_w(c)),    P(no answer) = 1 / (1 + mean_w Σ_c o_w(c)).
+
+For one window this is just P(c) / (P(refusal) + Σ P(c)).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window's log-probabilities (nats): of candidates by key, of everything found together, of the refusal."""
+
+    candidates: dict[str, float]
+    total: float
+    refusal: float
+
+
+def mix(windows: Sequence[Window]) -> tuple[dict[str, float], float]:
+    """Give (probability of each candidate, probability of no answer); they sum to at most 1.
+
+    They sum to less than 1 where a window found more (`total`) than the candidates that it names.
+    """
+    count = math.log(len(windows))
+    odds: dict[str, float] = {}
+    for window in windows:
+        for key, value in window.candidates.items():
+            odds[key] = _add(odds.get(key, -math.inf), value - window.refusal - count)
+    everything = 0.0  # log 1: the hypothesis that there is no answer
+    for window in windows:
+        everything = _add(everything, window.total - window.refusal - count)
+    return {key: math.exp(value - everything) for key, value in odds.items()}, math.exp(-everything)
+
+
+def log_sum(values: Sequence[float]) -> float:
+    """log Σ exp."""
+    top = max(values, default=-math.inf)
+    return top if math.isinf(top) else top + math.log(math.fsum(math.exp(v - top) for v in values))
+
+
+def log(value: float) -> float:
+    """Natural logarithm, -inf for 0."""
+    return math.log(value) if value > 0 else -math.inf
+
+
+def _add(a: float, b: float) -> float:
+    return log_sum((a, b))

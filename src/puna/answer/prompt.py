@@ -1,0 +1,120 @@
+"""What the model is given to read, and what counts as its answer.
+
+Plain text with worked examples, one of them without an answer: on SQuAD rows the default model, untrained, did better
+with it than with its chat template, and wrote spans of the text far more often. The text stands before the question,
+so that what was read of it serves other questions too. The answer ends where the line ends.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from puna.tokens.tokenizer import Tokenizer
+
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The labels and examples of one language; `lead` stands between label and answer."""
+
+    text: str
+    question: str
+    answer: str
+    lead: str
+    refusal: str
+    examples: tuple[tuple[str, str, str], ...]
+
+    def passage(self, text: str) -> str:
+        """Head of an item: the text."""
+        return f"{self.text}{text}\n"
+
+    def asked(self, question: str) -> str:
+        """Tail of an item: the question, up to where the answer begins."""
+        return f"{self.question}{question}\n{self.answer}"
+
+    @cache  # noqa: B019  two wordings exist for the life of the process
+    def shown(self, with_text: bool) -> str:
+        """All worked examples."""
+        return "".join(
+            f"{self.passage(text) if with_text else ''}{self.asked(question)}{self.lead}{answer}\n\n"
+            for text, question, answer in self.examples
+            if with_text or answer != self.refusal
+        )
+
+
+ENGLISH = Wording(
+    text="Text: ",
+    question="Question: ",
+    answer="Answer:",
+    lead=" ",
+    refusal="not in the text",
+    examples=(
+        (
+            "The Amazon is a river in South America. It is about 6,400 km long and flows into the Atlantic Ocean.",
+            "How long is the Amazon?",
+            "about 6,400 km",
+        ),
+        (
+            "Marie Curie was born in Warsaw. She shared the Nobel Prize in Physics with her husband Pierre.",
+            "When did Marie Curie move to Paris?",
+            "not in the text",
+        ),
+        (
+            "The bridge was opened in May 1937 after four years of work.",
+            "When did the bridge open?",
+            "May 1937",
+        ),
+    ),
+)
+CHINESE = Wording(
+    text="原文：",
+    question="问题：",
+    answer="答案：",
+    lead="",
+    refusal="文中没有",
+    examples=(
+        ("亚马孙河位于南美洲，全长约6400公里，注入大西洋。", "亚马孙河有多长？", "约6400公里"),
+        ("玛丽·居里生于华沙，她与丈夫皮埃尔共同获得诺贝尔物理学奖。", "玛丽·居里什么时候搬到巴黎？", "文中没有"),
+        ("大桥经过四年施工，于1937年5月通车。", "大桥什么时候通车？", "1937年5月"),
+    ),
+)
+
+
+def wording_for(question: str) -> Wording:
+    """Chinese for a question with Han characters, else English."""
+    return CHINESE if _HAN.search(question) else ENGLISH
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """A model's tokens for one question: `before` a text, the text, `after` it; `end` closes an answer."""
+
+    tokenizer: Tokenizer
+    wording: Wording
+    question: str
+
+    @property
+    def end(self) -> int:
+        """The token of a line's end."""
+        return self.tokenizer.encode("\n", start=False)[-1]
+
+    @property
+    def overhead(self) -> int:
+        """Tokens of a prompt with an empty text."""
+        return len(self.about(""))
+
+    def about(self, text: str) -> list[int]:
+        """Tokens to read for a question about a text."""
+        wording = self.wording
+        return self.tokenizer.encode_prompt(
+            wording.shown(True) + wording.passage(text) + wording.asked(self.question)
+        )
+
+    def alone(self) -> list[int]:
+        """Tokens to read for a question without a text."""
+        return self.tokenizer.encode_prompt(self.wording.shown(False) + self.wording.asked(self.question))
+
+    def answers(self, texts: list[str]) -> list[list[int]]:
+        """Tokens of answers, as they follow the prompt."""
+        return self.tokenizer.encode_batch([self.wording.lead + text for text in texts], start=False)

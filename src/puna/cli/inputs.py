@@ -1,0 +1,51 @@
+"""Texts from options, files and standard input."""
+
+import codecs
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from puna.errors import InputError
+
+if TYPE_CHECKING:
+    from puna.answer.types import Source
+
+
+def read_sources(texts: tuple[str, ...], files: tuple[str, ...], encoding: str) -> "list[Source]":
+    """Give a source for each text and file; "-" is standard input. Raises InputError for what cannot be read."""
+    from puna.answer.types import Source
+
+    found = [Source("text" if len(texts) == 1 else f"text {n}", text) for n, text in enumerate(texts, 1)]
+    found += [
+        Source("stdin" if name == "-" else name, _decode(name, _bytes(name), encoding))
+        for name in dict.fromkeys(files)
+    ]
+    if not found:
+        raise InputError("E-TEXT-MISSING")
+    return found
+
+
+def _bytes(name: str) -> bytes:
+    if name == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except FileNotFoundError:
+        raise InputError("E-FILE-MISSING", path=name, cwd=Path.cwd()) from None
+    except (OSError, ValueError) as error:  # a folder, no permission, a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError("E-FILE-READ", path=name, reason=str(reason).lower()) from None
+
+
+def _decode(name: str, raw: bytes, encoding: str) -> str:
+    """Decode strictly; a byte order mark is no part of the text. Line ends stay as they are: offsets count them."""
+    try:
+        codec = codecs.lookup(encoding)
+        text = raw.decode("utf-8-sig" if codec.name == "utf-8" else encoding)
+    except UnicodeError as error:
+        byte = getattr(error, "start", 0)
+        line = raw.count(b"\n", 0, byte) + 1
+        raise InputError("E-ENCODING", path=name, encoding=encoding, byte=byte, line=line) from None
+    except (LookupError, TypeError, ValueError):  # unknown, or a codec that is not of text
+        raise InputError("E-ENCODING-UNKNOWN", encoding=encoding) from None
+    return text

@@ -1,0 +1,80 @@
+"""The command's root: finds the subcommand, prints errors the same way for all.
+
+Nothing here or at the top of a command's file imports torch: `puna --help` answers at once.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+# Threads of a matrix product wait for each other in a loop. On a machine that is busy otherwise that makes every
+# product wait for the slowest thread's turn; after this many rounds they sleep instead. Read when torch is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+import click
+
+from puna import __version__
+from puna.cli.output import language
+from puna.errors import PunaError
+
+_COMMANDS = ("ask", "rank", "generate", "pull", "info")
+
+
+class _Root(click.Group):
+    """Imports a subcommand's file when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"puna.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="puna")
+def cli() -> None:
+    """Ranked, cited answers from text with a Llama model, on your own machine.
+
+    \b
+    Example:
+      puna pull
+      puna ask "Who led the expedition?" --file report.txt
+
+    Exit codes: 0 answered, 1 not in the text, 2 bad input or usage.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit with its code."""
+    try:
+        code: Any = cli.main(arguments, standalone_mode=False)
+    except PunaError as error:
+        _fail(*error.describe(language()), code=error.code)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "puna"
+        _fail(error.format_message().rstrip("."), f"{where} --help")
+    except click.ClickException as error:
+        _fail(error.format_message().rstrip("."), "")
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output is gone; nothing more can be said, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, hint: str, code: str = "E-USAGE") -> None:
+    click.echo(f"error: {message} [{code}]", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""What commands print for people, in English or Chinese. Data goes to stdout, everything else to stderr."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from puna.answer.types import Answer, Answers, Coverage, Evidence
+
+_BAR = 10  # cells of a full probability bar
+_SHOWN = 160  # characters of a sentence shown around an answer
+_WORDS = {
+    "en": {
+        "answer": "answer",
+        "probability": "probability",
+        "place": "place",
+        "line": "line {line}, {start}–{end}",
+        "more": " (+{count} more)",
+        "absent": "not word for word in the text",
+        "nothing": "not in the text",
+        "read": "read {read} of {characters} characters in {windows} window(s), {seconds:.1f} s, {model}",
+        "reading": "reading",
+        "hidden": "the {top} best are shown; --top {all} shows all",
+    },
+    "zh": {
+        "answer": "答案",
+        "probability": "概率",
+        "place": "位置",
+        "line": "第 {line} 行，{start}–{end}",
+        "more": "（另有 {count} 处）",
+        "absent": "原文中没有一字不差的出处",
+        "nothing": "文中没有答案",
+        "read": "共 {characters} 字，已读 {read} 字，{windows} 个窗口，{seconds:.1f} 秒，{model}",
+        "reading": "阅读中",
+        "hidden": "只显示最好的 {top} 个；--top {all} 显示全部",
+    },
+}
+
+
+def language(question: str = "") -> str:
+    """Give "zh" or "en": PUNA_LANG, then the locale, then the question's script."""
+    chosen = os.environ.get("PUNA_LANG", "")
+    if chosen:
+        return "zh" if chosen.lower().startswith("zh") else "en"
+    locale = next((v for k in ("LC_ALL", "LC_MESSAGES", "LANG") if (v := os.environ.get(k))), "")
+    return "zh" if locale.lower().startswith("zh") or any("\u4e00" <= c <= "\u9fff" for c in question) else "en"
+
+
+def print_json(found: dict[str, Any]) -> None:
+    """Print one object on one line."""
+    click.echo(json.dumps(found, ensure_ascii=False))
+
+
+def print_answers(found: "Answers") -> None:
+    """Print a table of answers with their sentences, then the probability that there is none."""
+    words = _WORDS[language(found.question)]
+    several = len({e.source for answer in found.answers for e in answer.evidence}) > 1
+    places = [_place(words, answer, several) for answer in found.answers]
+    _table(
+        [words["answer"], words["probability"], words["place"]],
+        [
+            ([str(rank), answer.text, _bar(answer.probability), place], _sentence(answer.evidence[:1]))
+            for rank, (answer, place) in enumerate(zip(found.answers, places, strict=True), 1)
+        ]
+        + [(["", words["nothing"], _bar(found.no_answer_probability), ""], "")],
+    )
+
+
+def print_ranking(question: str, answers: "tuple[Answer, ...]") -> None:
+    """Print a table of candidates."""
+    words = _WORDS[language(question)]
+    rows = [([str(rank), a.text, _bar(a.probability)], "") for rank, a in enumerate(answers, 1)]
+    _table([words["answer"], words["probability"]], rows)
+
+
+def print_reading(question: str, coverage: "Coverage", elapsed_ms: float, model: str) -> None:
+    """Say on stderr what was read."""
+    text = _WORDS[language(question)]["read"].format(
+        read=coverage.read,
+        characters=coverage.characters,
+        windows=coverage.windows,
+        seconds=elapsed_ms / 1000,
+        model=model,
+    )
+    click.secho(text, err=True, dim=True)
+
+
+def print_hidden(question: str, shown: int, every: int) -> None:
+    """Say on stderr that there are more candidates than were shown."""
+    if shown < every:
+        click.secho(_WORDS[language(question)]["hidden"].format(top=shown, all=every), err=True, dim=True)
+
+
+@contextmanager
+def progress(question: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar over windows on stderr; none when that is not a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(_WORDS[language(question)]["reading"], total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _bar(probability: float) -> str:
+    eighths = round(probability * _BAR * 8)
+    blocks = "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
+    return f"{probability * 100:5.1f} % {blocks:<{_BAR}}"
+
+
+def _place(words: dict[str, str], answer: "Answer", several: bool) -> str:
+    if not answer.evidence:
+        return words["absent"]
+    first = answer.evidence[0]
+    place = words["line"].format(line=first.line, start=first.start, end=first.end)
+    more = words["more"].format(count=len(answer.evidence) - 1) if len(answer.evidence) > 1 else ""
+    return f"{first.source}: {place}{more}" if several else place + more
+
+
+def _sentence(places: "tuple[Evidence, ...]") -> str:
+    """The first place's sentence on one line, the answer between « and », long ones cut around it."""
+    if not places:
+        return ""
+    sentence, start, end = places[0].sentence, places[0].start, places[0].end
+    before, answer, after = (
+        " ".join(part.split("\n"))
+        for part in (
+            sentence.text[: start - sentence.start],
+            sentence.text[start - sentence.start : end - sentence.start],
+            sentence.text[end - sentence.start :],
+        )
+    )
+    if len(before) > _SHOWN // 2:
+        before = "…" + before[-_SHOWN // 2 :]
+    if len(after) > _SHOWN // 2:
+        after = after[: _SHOWN // 2] + "…"
+    return f"{before}«{answer}»{after}"
+
+
+def _table(heads: list[str], rows: list[tuple[list[str], str]]) -> None:
+    """Print columns fitted to the widest cell (Chinese characters are two cells wide), sentences below their row."""
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.text import Text
+
+    lines = [["", *heads], *(cells for cells, _ in rows)]
+    lines = [[_printable(cell) for cell in line] for line in lines]
+    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    console = Console(highlight=False, soft_wrap=True)
+    for line, sentence in zip(lines, ["", *(s for _, s in rows)], strict=True):
+        row = "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True))
+        console.print(Text(row.rstrip(), style="dim" if line is lines[0] else "bold" if line is lines[1] else ""))
+        if sentence:
+            marked = Text(" " * (widths[0] + 2) + _printable(sentence), style="dim")
+            marked.highlight_regex("«.*?»", "not dim bold")
+            console.print(marked)
+
+
+def _printable(text: str) -> str:
+    """Show control characters, which could rewrite the screen, as U+FFFD."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -1,0 +1,31 @@
+"""`puna rank`: candidates ranked by what the model knows, without a text."""
+
+import click
+
+from puna.cli.output import print_json, print_ranking
+
+
+@click.command()
+@click.argument("question")
+@click.option(
+    "--candidate", "-c", "candidates", multiple=True, required=True, help="An answer; may be given again."
+)
+@click.option("--top", type=int, help="How many to give; default: all.")
+@click.option(
+    "--model", metavar="MODEL", help="A model file, folder or pulled name; default: SmolLM2-135M-Instruct."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def rank(question: str, candidates: tuple[str, ...], top: int | None, model: str | None, as_json: bool) -> None:
+    """Rank candidate answers to QUESTION without a text. Probabilities are among the candidates.
+
+    \b
+    Example:
+      puna rank "What is the capital of France?" -c Paris -c London -c Berlin
+    """
+    import puna
+
+    found = puna.load(model).rank(question, candidates, top)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        print_ranking(question, found.answers)
