@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from puna.tokens.tokenizer import Tokenizer
+from puna.weights import store
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def default_model_path():
-    path = os.environ.get("PUNA_TEST_MODEL")
+    path = os.environ.get("PUNA_TEST_MODEL") or store.find(store.DEFAULT_MODEL.name)
     if not path or not Path(path).is_file():
-        pytest.skip("PUNA_TEST_MODEL does not name the default model's GGUF file")
+        pytest.skip("the default model is not here: set PUNA_TEST_MODEL, or run `puna pull`")
     return Path(path)
 
 

@@ -41,6 +41,7 @@ def server(monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(download, "BACKOFF", 0.0)
     monkeypatch.setattr(pull_http, "PAUSE", 0.0)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # read once, on import
     running = Server()
     yield running
     running.close()
