@@ -688,14 +688,6 @@ MESSAGES: dict[str, Message] = {
         ("there are two prompts: PROMPT and --file", "give one of them"),
         ("给出了两个提示：PROMPT 和 --file", "请只给其中一个"),
     ),
-    "E-PROMPT-UTF8": Message(
-        ("the prompt in {path} is not UTF-8: byte {offset} fits nowhere", "convert the file to UTF-8 first"),
-        ("{path} 中的提示不是 UTF-8：第 {offset} 字节无法解码", "请先将文件转换为 UTF-8"),
-    ),
-    "E-PROMPT-READ": Message(
-        ("the prompt in {path} cannot be read: {reason}", "check the file and its permissions"),
-        ("无法读取 {path} 中的提示：{reason}", "请检查文件及其权限"),
-    ),
     "E-PROMPT-EMPTY": Message(
         ("the prompt is empty", "give at least one word to go on from"),
         ("提示为空", "请至少给出一个词"),
@@ -744,8 +736,8 @@ MESSAGES: dict[str, Message] = {
         ("文本在第 {offset} 个字符处有半个字符（孤立的代理码）", "请先按 UTF-8 或 UTF-16 正确解码"),
     ),
     "E-TEMPLATE-MISSING": Message(
-        ("the model has no chat template", "use an instruct model, or a raw prompt"),
-        ("该模型没有对话模板", "请使用指令模型，或直接给出原始提示"),
+        ("the model has no chat template", "use an instruct model, or a raw prompt: --raw"),
+        ("该模型没有对话模板", "请使用指令模型，或用 --raw 直接给出原始提示"),
     ),
     "E-TEMPLATE-SYNTAX": Message(
         ("the model's chat template has a mistake in line {line}: {what}", "fetch the model again from its makers"),
