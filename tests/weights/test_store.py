@@ -57,8 +57,8 @@ def test_names_that_pass_are_single_harmless_file_names(name):
         assert refused.code == "E-MODEL-NAME"
         assert refused.describe("zh")[0].isprintable()
         return
-    joined = Path(os.path.normpath(f"/root/{name}"))
-    assert joined.parent == Path("/root")
+    joined = Path(os.path.normpath(f"/models/{name}"))
+    assert joined.parent == Path("/models")
     assert joined.name == name
     assert len(os.fsencode(name)) <= 200
     assert name[0] not in ".-~ "
