@@ -653,7 +653,10 @@ MESSAGES: dict[str, Message] = {
     ),
     # --- decode ---
     "E-TEMPERATURE": Message(
-        ("the temperature is {value}, wanted a number from 0", "0 always takes the most probable token; 0.7 varies"),
+        (
+            "the temperature is {value}, wanted a number from 0",
+            "0 always takes the most probable token; 0.7 varies",
+        ),
         ("温度为 {value}，应为不小于 0 的数", "0 总是取概率最高的词元；0.7 会有变化"),
     ),
     "E-TOP-K": Message(
@@ -669,7 +672,10 @@ MESSAGES: dict[str, Message] = {
         ("min-p 为 {value}，应为 0 到 1 之间的数", "0 为关闭；常用 0.05"),
     ),
     "E-SEED": Message(
-        ("the seed is {value}, wanted a whole number from 0 to {largest}", "leave it out for other tokens every time"),
+        (
+            "the seed is {value}, wanted a whole number from 0 to {largest}",
+            "leave it out for other tokens every time",
+        ),
         ("随机种子为 {value}，应为 0 到 {largest} 的整数", "不给种子则每次结果不同"),
     ),
     "E-MAX-TOKENS": Message(
@@ -700,7 +706,10 @@ MESSAGES: dict[str, Message] = {
         ("提示有 {length} 个词元；模型最多容纳 {context} 个", "请缩短提示，或用 --model 换用上下文更长的模型"),
     ),
     "E-RAW-SYSTEM": Message(
-        ("a raw prompt has no system message", "leave out --raw, or write it into the prompt and leave out --system"),
+        (
+            "a raw prompt has no system message",
+            "leave out --raw, or write it into the prompt and leave out --system",
+        ),
         ("原始提示没有系统消息", "请去掉 --raw；或去掉 --system，把它写进提示"),
     ),
     "E-LOGITS": Message(
