@@ -4,3 +4,11 @@ import jaxtyping  # noqa: F401  must come before puna.shapes
 from jaxtyping import install_import_hook
 
 install_import_hook(["puna.llama", "puna.rank", "puna.decode"], "beartype.beartype")
+
+from tests.default_model import (  # noqa: E402, F401
+    default_bf16,
+    default_fp32,
+    default_hf,
+    default_path,
+    default_tokenizer,
+)

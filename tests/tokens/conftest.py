@@ -1,22 +1,11 @@
 """The default model's tokenizer, ours and Transformers', and texts that tokenizers get wrong."""
 
-import os
 import random
-from pathlib import Path
 
 import pytest
 
 from puna.tokens.tokenizer import Tokenizer
-from puna.weights import store
-
-os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-def default_model_path():
-    path = os.environ.get("PUNA_TEST_MODEL") or store.find(store.DEFAULT_MODEL.name)
-    if not path or not Path(path).is_file():
-        pytest.skip("the default model is not here: set PUNA_TEST_MODEL, or run `puna pull`")
-    return Path(path)
+from tests.default_model import default_model_path
 
 
 @pytest.fixture(scope="session")
