@@ -91,11 +91,13 @@ def top_k(scores: Float[Tensor, " V"], k: int) -> Float[Tensor, " V"]:
 
 def top_p(scores: Float[Tensor, " V"], p: int | float) -> Float[Tensor, " V"]:
     """Keep the fewest of the best whose probabilities add up to p, of equals the lowest ids."""
-    ids = scores.isfinite().nonzero()[:, 0]
-    values, order = scores[ids].sort(descending=True, stable=True)
-    probabilities = values.softmax(-1)
-    before = probabilities.double().cumsum(-1) - probabilities  # the mass of better tokens
-    return scores.index_fill(0, ids[order[before >= p]], -math.inf)
+    probabilities = scores.softmax(-1)
+    # Tokens this improbable do not add up to 1 - p, however many; sorting the few others is quick.
+    ids = (probabilities > (1 - p) / (2 * len(scores))).nonzero()[:, 0]
+    ranked, order = probabilities[ids].sort(descending=True, stable=True)
+    better = ranked.double().cumsum(-1) - ranked
+    kept = ids[order[better < p]]
+    return torch.full_like(scores, -math.inf).index_copy(0, kept, scores[kept])
 
 
 def min_p(scores: Float[Tensor, " V"], p: int | float) -> Float[Tensor, " V"]:
