@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from puna.answer.checks import check, sources_of
 from puna.answer.findings import Findings
 from puna.answer.mixture import log, log_sum
 from puna.answer.prompt import Prompts, wording_for
@@ -24,6 +25,7 @@ from puna.weights.store import resolve
 
 WINDOW = 1024  # tokens of text read at once, less where the model's context is shorter
 OVERLAP = 256  # tokens that neighbouring windows share
+LONGEST = 64  # tokens of a span; what is longer is no word but a key, a picture or noise
 _ROOM = 128  # tokens kept free for an answer
 
 _Progress = Callable[[int, int], None]
@@ -63,8 +65,8 @@ class Reader:
         Raises InputError for an empty question or text, and for empty or doubled candidates.
         """
         began = time.perf_counter()
-        sources = _sources(text)
-        _check(question, candidates, top)
+        sources = sources_of(text)
+        check(question, candidates, top)
         prompts = Prompts(self.tokenizer, wording_for(question), question)
         size = min(WINDOW, self.model.config.context - prompts.overhead - _ROOM)
         if size < OVERLAP // 4:
@@ -99,7 +101,7 @@ class Reader:
     def rank(self, question: str, candidates: Sequence[str], top: int | None = None) -> Ranking:
         """Rank candidates by the model's own knowledge, without a text; probabilities are among the candidates."""
         began = time.perf_counter()
-        _check(question, candidates, top or 1)
+        check(question, candidates, 1 if top is None else top)
         prompts = Prompts(self.tokenizer, wording_for(question), question)
         tokens = prompts.alone()
         limit = self.model.config.context - _ROOM
@@ -155,10 +157,12 @@ class Reader:
         for start, end in spans(text[begin : window[1]]):
             place = (begin + start, begin + end)
             places.setdefault(in_one_line(text[slice(*place)]), []).append(place)
-        if not places:
+        sequences = dict(zip(places, prompts.answers(list(places)), strict=True))
+        sequences = {answer: tokens for answer, tokens in sequences.items() if 0 < len(tokens) <= LONGEST}
+        if not sequences:
             return
-        texts = list(places)
-        found = search(reading, prompts.answers(texts), end=prompts.end, top=top)
+        texts = list(sequences)
+        found = search(reading, list(sequences.values()), end=prompts.end, top=top)
         best = {texts[index]: value for index, value in found.best}
         findings.add(best, log(found.mass), self._refusal(prompts, reading))
         for answer in best:
@@ -170,36 +174,6 @@ class Reader:
 
     def _refusal(self, prompts: Prompts, reading: Reading) -> float:
         return self._score(prompts, reading, [prompts.wording.refusal])[prompts.wording.refusal]
-
-
-def _sources(text: str | Source | Iterable[Source]) -> list[Source]:
-    if isinstance(text, str):
-        text = Source("text", text)
-    found = [text] if isinstance(text, Source) else list(text)
-    if not found:
-        raise InputError("E-TEXT-EMPTY", name="text")
-    for source in found:
-        if not source.text.strip():
-            raise InputError("E-TEXT-EMPTY", name=source.name)
-    return found
-
-
-def _check(question: str, candidates: Sequence[str] | None, top: int) -> None:
-    if not question.strip():
-        raise InputError("E-QUESTION-EMPTY")
-    if top < 1:
-        raise InputError("E-TOP", top=top)
-    if candidates is None:
-        return
-    if not candidates:
-        raise InputError("E-CANDIDATE-NONE")
-    seen: set[str] = set()
-    for candidate in candidates:
-        if not candidate.strip():
-            raise InputError("E-CANDIDATE-EMPTY")
-        if candidate.strip() in seen:
-            raise InputError("E-CANDIDATE-TWICE", candidate=candidate.strip())
-        seen.add(candidate.strip())
 
 
 def _since(began: float) -> float:

@@ -26,4 +26,7 @@ def windows(text: str, offsets: Sequence[tuple[int, int]], size: int, overlap: i
         found.append((begin, max(end, begin + 1)))
         follow = last - overlap
         near = (t for t in range(follow, follow - overlap, -1) if t > token and offsets[t][0] in starts)
-        token = next(near, follow)
+        follow = next(near, follow)
+        while follow > token + 1 and offsets[follow - 1][0] == offsets[follow][0]:
+            follow -= 1  # to the first token of a character
+        token = follow

@@ -42,7 +42,10 @@ def ask(
       puna ask 世界上最高的山峰是什么？ --text 珠穆朗玛峰是世界上最高的山峰。 --candidate 珠穆朗玛峰 --candidate 泰山
       cat report.txt | puna ask "When did it end?" - --json
     """
-    sources = read_sources(texts, (*files, *more_files), encoding)
+    from puna.answer.checks import check, sources_of
+
+    check(question, candidates or None, top)
+    sources = sources_of(read_sources(texts, (*files, *more_files), encoding))
     import puna
 
     with progress(question) as report:

@@ -23,7 +23,9 @@ def rank(question: str, candidates: tuple[str, ...], top: int | None, model: str
       puna rank "What is the capital of France?" -c Paris -c London -c Berlin
     """
     import puna
+    from puna.answer.checks import check
 
+    check(question, candidates, 1 if top is None else top)
     found = puna.load(model).rank(question, candidates, top)
     if as_json:
         print_json(found.to_dict())

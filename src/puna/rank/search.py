@@ -48,13 +48,13 @@ def search(
     *,
     end: int,
     top: int = 5,
-    gap: float = 0.01,
+    gap: float = 1.0,
     max_passes: int | None = None,
 ) -> Found:
-    """Find the `top` most probable of the (non-empty, distinct) sequences, each followed by `end`.
+    """Find the `top` most probable of the sequences (distinct, of 1 to ROWS tokens), each followed by `end`.
 
-    The search also goes on until at most `gap` of probability is unvisited, so that `mass` can be trusted.
-    `max_passes` bounds the work; `unvisited` then says what may have been missed.
+    With a `gap` below 1 the search goes on until at most that much probability is unvisited, so that `mass` can be
+    trusted too. `max_passes` bounds the work; `unvisited` then says what may have been missed.
     """
     return _Search(reading, build_trie(sequences), end).run(top, gap, max_passes)
 
