@@ -139,7 +139,14 @@ class Reader:
             tokens = self.tokenizer.encode_chat([*messages, {"role": "user", "content": prompt}])
         settings = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
         return generate(
-            self.model, self.tokenizer, tokens, settings, max_tokens=max_tokens, stop=stop, on_text=on_text
+            self.model,
+            self.tokenizer,
+            tokens,
+            settings,
+            max_tokens=max_tokens,
+            stop=stop,
+            on_text=on_text,
+            new_text=not raw,
         )
 
     def _search(

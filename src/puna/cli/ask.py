@@ -6,7 +6,7 @@ from puna.cli.inputs import read_sources
 from puna.cli.output import print_answers, print_hidden, print_json, print_reading, progress
 
 
-@click.command()
+@click.command(short_help="Answer a question from text, ranked.")
 @click.argument("question")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--text", "texts", multiple=True, help="A text to read; may be given again.")

@@ -23,7 +23,7 @@ _CUT = {
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-@click.command()
+@click.command(short_help="Write on from a prompt.")
 @click.argument("prompt", required=False)
 @click.option("--file", "file", metavar="FILE", help='Read the prompt from a file; "-" is standard input.')
 @click.option("--raw", is_flag=True, help="Go on from the prompt as it stands, without the model's chat template.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _GGUF_KINDS = {"gpt2": "byte-level BPE", "llama": "SentencePiece BPE"}
 
 
-@click.command()
+@click.command(short_help="Tell what is in a model file.")
 @click.argument("model", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def info(model: str | None, as_json: bool) -> None:

@@ -8,9 +8,10 @@ import os
 import sys
 from typing import Any
 
-# Threads of a matrix product wait for each other in a loop. On a machine that is busy otherwise that makes every
-# product wait for the slowest thread's turn; after this many rounds they sleep instead. Read when torch is loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+# Threads of a matrix product wait for each other in a loop: on a machine that is busy otherwise, each product waits for
+# the slowest thread's turn. After this many rounds they sleep. Writing beside one busy process on two cores: 744 ms a
+# token with torch's default, 202 ms with this; alone 48 and 51 ms. Read when torch is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 import click
 

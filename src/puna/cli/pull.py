@@ -16,7 +16,7 @@ _VERBS = {"download": "fetching", "check": "checking", "copy": "copying", "wait"
 _VERBS["retry"] = "connection lost, trying again:"
 
 
-@click.command()
+@click.command(short_help="Fetch a model.")
 @click.argument("model", required=False)
 @click.option(
     "--source",

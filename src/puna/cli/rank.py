@@ -5,7 +5,7 @@ import click
 from puna.cli.output import print_json, print_ranking
 
 
-@click.command()
+@click.command(short_help="Rank candidates without a text.")
 @click.argument("question")
 @click.option(
     "--candidate", "-c", "candidates", multiple=True, required=True, help="An answer; may be given again."

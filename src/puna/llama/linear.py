@@ -29,8 +29,11 @@ class Linear(nn.Linear):
         """Draw nothing: random numbers for 135 million weights that are replaced at once cost a second."""
 
     def forward(self, x: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
-        """Multiply."""
-        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
+        """Multiply; one row alone takes the matrix-vector kernel, which is a third faster."""
+        x = x.to(self.weight.dtype)
+        if x.shape[0] == 1:
+            return F.linear(x[0], self.weight, self.bias)[None]
+        return F.linear(x, self.weight, self.bias)
 
 
 class Embedding(nn.Embedding):

@@ -105,7 +105,7 @@ class Llama(nn.Module):
 
     def logits(self, hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
         """Head over the given rows only, fp32 out."""
-        with bf16_products(self.dtype == torch.bfloat16):
+        with bf16_products(self.dtype == torch.bfloat16 and hidden.shape[0] > 1):  # one row is faster in fp32
             return F.linear(hidden, self.lm_head.weight)
 
     def log_probs(
