@@ -1,0 +1,131 @@
+"""What is in a checkpoint, as plain values; the weights themselves are not read."""
+
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from puna.errors import PunaError
+from puna.llama.config import LlamaConfig
+from puna.llama.rope import RopeConfig
+from puna.tokens.folder_vocab import read_folder
+from puna.tokens.tokenizer import Tokenizer
+from puna.weights.blocks import FORMATS
+from puna.weights.checkpoint import Checkpoint
+from puna.weights.refuse import shown
+from puna.weights.safetensors_header import ITEM_BYTES
+from puna.weights.store import read_manifest
+
+_GGUF_KINDS = {"gpt2": "byte-level BPE", "llama": "SentencePiece BPE"}
+
+
+def describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Collect the fields that `info` lists."""
+    config = LlamaConfig.from_dict(checkpoint.config)
+    metadata = checkpoint.tokenizer_metadata or {}
+    tensors = _tensors(checkpoint)
+    return {
+        "path": str(checkpoint.path),
+        "format": checkpoint.format,
+        "size_bytes": checkpoint.size_bytes,
+        "name": _text(metadata.get("general.name")),
+        "licence": _text(metadata.get("general.license")),
+        **_recorded(checkpoint.path),
+        "architecture": checkpoint.config["model_type"],
+        "layers": config.layers,
+        "width": config.width,
+        "heads": config.heads,
+        "kv_heads": config.kv_heads,
+        "head_dim": config.head_dim,
+        "ffn_width": config.ffn_width,
+        "vocab_size": config.vocab_size,
+        "context": config.context,
+        "norm_eps": config.norm_eps,
+        "rope": _rope(config.rope),
+        "tied_head": config.tied,
+        "attention_bias": config.attention_bias,
+        "mlp_bias": config.mlp_bias,
+        "parameters": sum(entry["parameters"] for entry in tensors),
+        "tensors": tensors,
+        "tokenizer": _tokenizer(checkpoint),
+    }
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _recorded(path: Path) -> dict[str, str | None]:
+    """Give what the manifest says, if there is one and every file still has its size."""
+    manifest = read_manifest(path)
+    if manifest is not None:
+        places = {name: path / name if path.is_dir() else path for name in manifest.files}
+        sizes = {name: place.stat().st_size if place.is_file() else -1 for name, place in places.items()}
+        if sizes == {name: size for name, (size, _) in manifest.files.items()}:
+            return {
+                "source": _text(manifest.source),
+                "revision": _text(manifest.revision),
+                "sha256": manifest.sha256,
+            }
+    return {"source": None, "revision": None, "sha256": None}
+
+
+def _rope(rope: RopeConfig) -> dict[str, Any]:
+    numbers = {"theta": rope.theta, "factor": rope.factor, "attention_factor": rope.attention_factor}
+    return {
+        "type": rope.kind,
+        **{name: _number(value) for name, value in numbers.items()},
+        "original_context": rope.original,
+        "options": {name: _number(value) for name, value in rope.options.items()},
+    }
+
+
+def _number(value: Any) -> Any:
+    """Leave finite numbers and lists of them as they are; anything else becomes short text."""
+    items = value if isinstance(value, list) else [value]
+    sound = all(item is None or (isinstance(item, int | float) and math.isfinite(item)) for item in items)
+    return value if sound else shown(value)
+
+
+def _tensors(checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    """Count tensors, parameters and bytes of each type, the largest first."""
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for name in checkpoint.names():
+        sizes[checkpoint.type_name(name)].append(math.prod(checkpoint.shape(name)))
+    found: list[dict[str, Any]] = []
+    for kind, each in sizes.items():
+        items, size = FORMATS.get(kind) or (1, ITEM_BYTES[kind])
+        parameters = sum(each)
+        count = {"type": kind, "count": len(each), "parameters": parameters}
+        found.append({**count, "bytes": parameters // items * size})
+    return sorted(found, key=lambda entry: -entry["bytes"])
+
+
+def _tokenizer(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Describe the tokenizer; a broken one is a line in the picture, not the end of it."""
+    model = pre = None
+    try:
+        if (metadata := checkpoint.tokenizer_metadata) is not None:
+            tokenizer = Tokenizer.from_gguf(metadata)
+            model, pre = (_text(metadata.get(f"tokenizer.ggml.{key}")) for key in ("model", "pre"))
+            kind = _GGUF_KINDS[model or ""]
+        else:
+            path = checkpoint.path
+            folder = read_folder(path if path.is_dir() else path.parent)
+            vocabulary = folder.vocabulary
+            tokenizer = Tokenizer(
+                vocabulary, bos_id=folder.bos_id, eos_ids=folder.eos_ids, template=folder.template
+            )
+            model = type(vocabulary.core.model).__name__
+            kind = f"{'byte-level' if vocabulary.byte_level else 'SentencePiece'} {model}"
+    except PunaError as error:
+        return {"problem": {"code": error.code, "message": str(error)}}
+    return {
+        "kind": kind,
+        "model": model,
+        "pre": pre,
+        "vocab_size": tokenizer.vocab_size,
+        "bos_id": tokenizer.bos_id,
+        "eos_ids": sorted(tokenizer.eos_ids),
+        "chat_template": tokenizer.template is not None,
+    }
