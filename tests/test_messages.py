@@ -2,13 +2,16 @@
 
 import ast
 import importlib.util
+import pkgutil
 import re
 import string
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from puna import messages
 from puna.errors import PunaError
 from puna.messages import MESSAGES
 
@@ -27,7 +30,7 @@ def first_strings(call: ast.Call) -> Iterator[str]:
 def codes_in_source() -> set[str]:
     found: set[str] = set()
     for path in (ROOT / "src").rglob("*.py"):
-        if path.name == "messages.py":
+        if path.parent.name == "messages":
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
@@ -37,6 +40,11 @@ def codes_in_source() -> set[str]:
 
 def placeholders(*texts: str) -> set[str]:
     return {name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def test_no_code_stands_in_two_tables() -> None:
+    tables = [import_module(f"puna.messages.{m.name}") for m in pkgutil.iter_modules(messages.__path__)]
+    assert sum(len(t.MESSAGES) for t in tables if hasattr(t, "MESSAGES")) == len(MESSAGES)
 
 
 def test_every_code_has_sentences_and_every_sentence_a_code() -> None:

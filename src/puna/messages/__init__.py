@@ -1,0 +1,18 @@
+"""The sentences of every error code, English and Chinese, with what to do next.
+
+One line each, no full stop; `{name}` is filled from the error's parameters.
+"""
+
+from puna.messages import decode, inputs, models, pull, tokens, weights
+from puna.messages.message import Message
+
+__all__ = ["MESSAGES", "Message"]
+
+MESSAGES: dict[str, Message] = {
+    **inputs.MESSAGES,
+    **models.MESSAGES,
+    **weights.MESSAGES,
+    **pull.MESSAGES,
+    **decode.MESSAGES,
+    **tokens.MESSAGES,
+}

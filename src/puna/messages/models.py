@@ -1,0 +1,47 @@
+"""Sentences of models that Puna does not compute."""
+
+from puna.messages.message import Message
+
+MESSAGES: dict[str, Message] = {
+    "E-ARCHITECTURE": Message(
+        (
+            "the model's architecture is {architecture}, which Puna does not compute",
+            "use a Llama model: model_type llama in config.json, architecture llama in a GGUF file",
+        ),
+        (
+            "模型的架构是 {architecture}，Puna 不支持",
+            "请使用 Llama 模型：config.json 中 model_type 为 llama，或 GGUF 文件架构为 llama",
+        ),
+    ),
+    "E-CONFIG-UNKNOWN": Message(
+        (
+            "the model's configuration sets {key} to {value}, which Puna does not know",
+            "it may change what the model computes; use another file of this model or a newer Puna",
+        ),
+        (
+            "模型配置将 {key} 设为 {value}，Puna 不认识这一项",
+            "它可能改变模型的计算，因此不能忽略；请换用此模型的其他文件或更新 Puna",
+        ),
+    ),
+    "E-CONFIG-VALUE": Message(
+        (
+            "the model's configuration has {key} = {value}, wanted {wanted}",
+            "the file is damaged or not a Llama model; fetch it again",
+        ),
+        ("模型配置中 {key} = {value}，应为 {wanted}", "文件已损坏或不是 Llama 模型；请重新获取"),
+    ),
+    "E-ROPE-TYPE": Message(
+        (
+            "the model uses rotary position embedding of type {kind}, which Puna does not know",
+            "known types: {kinds}",
+        ),
+        ("模型使用 {kind} 类型的旋转位置编码，Puna 不认识", "支持的类型：{kinds}"),
+    ),
+    "E-ROPE-KEY": Message(
+        (
+            "the model's rotary scaling of type {kind} lacks {key}",
+            "the configuration is incomplete; fetch the model again",
+        ),
+        ("模型的 {kind} 旋转位置缩放缺少 {key}", "配置不完整；请重新获取模型"),
+    ),
+}
