@@ -9,7 +9,8 @@ from transformers.models.llama import modeling_llama as hf_llama
 from puna.llama.attention import grouped_attention
 from puna.llama.model import causal_mask
 from puna.llama.norm import RMSNorm
-from puna.llama.rope import RopeConfig, frequencies, rotate, tables
+from puna.llama.rope import frequencies, rotate, tables
+from puna.llama.rope_config import RopeConfig
 from tests.oracle.tiny import BASE, ROPES, SHAPES, Pair, make_pair
 
 LENGTHS = (5, 33, 70)  # under, at and past the "original" contexts of the scaled types

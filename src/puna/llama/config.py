@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from puna.errors import ModelFileError
-from puna.llama.rope import RopeConfig
+from puna.llama.rope_config import RopeConfig
 
 # Keys that say nothing about the forward pass of a trained model: bookkeeping, generation, training.
 _INERT = frozenset(

@@ -7,7 +7,7 @@ from typing import Any
 
 from puna.errors import PunaError
 from puna.llama.config import LlamaConfig
-from puna.llama.rope import RopeConfig
+from puna.llama.rope_config import RopeConfig
 from puna.tokens.folder_vocab import read_folder
 from puna.tokens.tokenizer import Tokenizer
 from puna.weights.blocks import FORMATS

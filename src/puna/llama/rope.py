@@ -6,87 +6,12 @@ al. 2024; Llama 3: Meta's reference code. Frequencies are plain fp32 tensors, ne
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from puna.errors import ModelFileError
+from puna.llama.rope_config import RopeConfig
 from puna.shapes import Float, Int
-
-KINDS = ("default", "linear", "dynamic", "yarn", "llama3", "longrope", "divisors")
-PAIRINGS = ("half", "interleaved")
-
-
-@dataclass(frozen=True, slots=True)
-class RopeConfig:
-    """Which frequencies: `kind` is one of KINDS, `original` the context before scaling, in positions.
-
-    "divisors" is how GGUF files carry Llama-3 scaling: the plain frequencies, each divided by a number.
-    """
-
-    head_dim: int
-    theta: float
-    kind: str = "default"
-    factor: float = 1.0
-    original: int = 2048
-    attention_factor: float | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def depends_on_length(self) -> bool:
-        """True where the frequencies depend on how long the sequence is."""
-        return self.kind in ("dynamic", "longrope")
-
-    @classmethod
-    def from_dict(cls, raw: Mapping[str, Any], *, head_dim: int, context: int) -> "RopeConfig":
-        """Read `rope_parameters`, or the older `rope_theta` and `rope_scaling` with `type` or `rope_type`."""
-        scaling = {**(raw.get("rope_scaling") or {}), **(raw.get("rope_parameters") or {})}
-        kind = scaling.pop("rope_type", None) or scaling.pop("type", None) or "default"
-        scaling.pop("type", None)
-        if kind not in KINDS:
-            raise ModelFileError("E-ROPE-TYPE", kind=kind, kinds=", ".join(KINDS[:-1]))
-        theta = scaling.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0
-        factor = scaling.pop("factor", None)
-        original = scaling.pop("original_max_position_embeddings", None)
-        attention_factor = scaling.pop("attention_factor", None)
-        if scaling.pop("partial_rotary_factor", 1.0) not in (None, 1.0):
-            raise ModelFileError(
-                "E-CONFIG-VALUE", key="partial_rotary_factor", value="below 1", wanted="1 in a Llama model"
-            )
-        if factor is None:
-            if kind in ("linear", "dynamic", "llama3"):
-                raise ModelFileError("E-ROPE-KEY", kind=kind, key="factor")
-            factor = context / original if original else 1.0
-        config = cls(
-            head_dim, float(theta), kind, float(factor), int(original or context), attention_factor, scaling
-        )
-        config._check()
-        return config
-
-    def _check(self) -> None:
-        needed: dict[str, tuple[str, ...]] = {
-            "llama3": ("low_freq_factor", "high_freq_factor"),
-            "longrope": ("short_factor", "long_factor"),
-            "divisors": ("divisors",),
-        }
-        known: dict[str, tuple[str, ...]] = {
-            "yarn": ("beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate")
-        }
-        for key in needed.get(self.kind, ()):
-            value = self.options.get(key)
-            if value is None:
-                raise ModelFileError("E-ROPE-KEY", kind=self.kind, key=key)
-            if isinstance(value, list) and len(value) != self.head_dim // 2:
-                wanted = f"{self.head_dim // 2} numbers"
-                raise ModelFileError("E-CONFIG-VALUE", key=key, value=f"{len(value)} numbers", wanted=wanted)
-        for key, value in self.options.items():
-            if value is not None and key not in needed.get(self.kind, ()) + known.get(self.kind, ()):
-                raise ModelFileError("E-CONFIG-UNKNOWN", key=f"rope {self.kind}: {key}", value=str(value)[:60])
-        if not (self.theta > 0 and self.factor > 0):
-            raise ModelFileError("E-CONFIG-VALUE", key="rope", value=self.theta, wanted="positive numbers")
 
 
 def frequencies(config: RopeConfig, length: int) -> tuple[Float[Tensor, " half"], float]:
