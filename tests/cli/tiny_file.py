@@ -1,0 +1,57 @@
+"""A whole GGUF model of a few kilobytes, tokenizer and chat template included, for the command's tests."""
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+from tokenizers.pre_tokenizers import ByteLevel
+
+CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def write_tiny(path: Path, *, template: str = CHAT, architecture: str = "llama", rope: str | None = None) -> Path:
+    """One layer, width 32, the 256 bytes as vocabulary, random weights."""
+    tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *sorted(ByteLevel.alphabet())]
+    rng = np.random.default_rng(5)
+
+    def weights(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype(np.float32) * shape[-1] ** -0.5
+
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_block_count(1)
+    writer.add_context_length(1024)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(48)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_rope_dimension_count(8)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    if rope:
+        writer.add_string("llama.rope.scaling.type", rope)
+        writer.add_float32("llama.rope.scaling.factor", 2.0)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3, 3, 3, *[1] * 256])
+    writer.add_token_merges([])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_chat_template(template)
+    writer.add_tensor("token_embd.weight", weights(len(tokens), 32))
+    writer.add_tensor("output_norm.weight", np.ones(32, np.float32))
+    shapes = {"attn_q": (32, 32), "attn_k": (16, 32), "attn_v": (16, 32), "attn_output": (32, 32)}
+    shapes |= {"ffn_gate": (48, 32), "ffn_up": (48, 32), "ffn_down": (32, 48)}
+    for name, shape in shapes.items():
+        writer.add_tensor(f"blk.0.{name}.weight", weights(*shape))
+    for name in ("attn_norm", "ffn_norm"):
+        writer.add_tensor(f"blk.0.{name}.weight", np.ones(32, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
