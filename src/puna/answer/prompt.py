@@ -88,11 +88,12 @@ def wording_for(question: str) -> Wording:
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """A model's tokens for one question: `before` a text, the text, `after` it; `end` closes an answer."""
+    """A model's tokens for one question; `examples=False` leaves the worked examples out."""
 
     tokenizer: Tokenizer
     wording: Wording
     question: str
+    examples: bool = True
 
     @property
     def end(self) -> int:
@@ -106,14 +107,13 @@ class Prompts:
 
     def about(self, text: str) -> list[int]:
         """Tokens to read for a question about a text."""
-        wording = self.wording
-        return self.tokenizer.encode_prompt(
-            wording.shown(True) + wording.passage(text) + wording.asked(self.question)
-        )
+        shown = self.wording.shown(True) if self.examples else ""
+        return self.tokenizer.encode_prompt(shown + self.wording.passage(text) + self.wording.asked(self.question))
 
     def alone(self) -> list[int]:
         """Tokens to read for a question without a text."""
-        return self.tokenizer.encode_prompt(self.wording.shown(False) + self.wording.asked(self.question))
+        shown = self.wording.shown(False) if self.examples else ""
+        return self.tokenizer.encode_prompt(shown + self.wording.asked(self.question))
 
     def answers(self, texts: list[str]) -> list[list[int]]:
         """Tokens of answers, as they follow the prompt."""

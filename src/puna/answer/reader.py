@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from puna.answer.checks import check, sources_of
@@ -26,7 +27,7 @@ from puna.weights.store import resolve
 WINDOW = 1024  # tokens of text read at once, less where the model's context is shorter
 OVERLAP = 256  # tokens that neighbouring windows share
 LONGEST = 64  # tokens of a span; what is longer is no word but a key, a picture or noise
-_ROOM = 128  # tokens kept free for an answer
+_ROOM = 128  # tokens kept free for an answer, less in a very short context
 
 _Progress = Callable[[int, int], None]
 
@@ -40,7 +41,8 @@ def load(model: str | Path | None = None) -> "Reader":
     path = resolve(str(model) if model is not None else None)
     checkpoint = open_checkpoint(path)
     metadata = checkpoint.tokenizer_metadata
-    tokenizer = Tokenizer.from_gguf(metadata) if metadata is not None else Tokenizer.from_folder(path)
+    folder = path if path.is_dir() else path.parent
+    tokenizer = Tokenizer.from_gguf(metadata) if metadata is not None else Tokenizer.from_folder(folder)
     return Reader(load_model(checkpoint), tokenizer, path.stem if path.is_file() else path.name)
 
 
@@ -67,11 +69,7 @@ class Reader:
         began = time.perf_counter()
         sources = sources_of(text)
         check(question, candidates, top)
-        prompts = Prompts(self.tokenizer, wording_for(question), question)
-        size = min(WINDOW, self.model.config.context - prompts.overhead - _ROOM)
-        if size < OVERLAP // 4:
-            limit = self.model.config.context - _ROOM - OVERLAP // 4
-            raise InputError("E-QUESTION-LONG", tokens=prompts.overhead, limit=limit)
+        prompts, size = self._prompts(question)
         work = [
             (order, start, end)
             for order, source in enumerate(sources)
@@ -81,10 +79,10 @@ class Reader:
         ]
         findings = Findings()
         for done, (order, start, end) in enumerate(work, 1):
-            reading = read(self.model, prompts.about(sources[order].text[start:end]))
             if candidates is None:
-                self._search(findings, prompts, reading, (order, sources[order]), (start, end), top)
+                self._search(findings, prompts, (order, sources[order]), (start, end), top)
             else:
+                reading = read(self.model, prompts.about(sources[order].text[start:end]))
                 values = self._score(prompts, reading, candidates)
                 findings.add(values, log_sum(list(values.values())), self._refusal(prompts, reading))
             if progress:
@@ -102,11 +100,8 @@ class Reader:
         """Rank candidates by the model's own knowledge, without a text; probabilities are among the candidates."""
         began = time.perf_counter()
         check(question, candidates, 1 if top is None else top)
-        prompts = Prompts(self.tokenizer, wording_for(question), question)
+        prompts, _ = self._prompts(question)
         tokens = prompts.alone()
-        limit = self.model.config.context - _ROOM
-        if len(tokens) > limit:
-            raise InputError("E-QUESTION-LONG", tokens=len(tokens), limit=limit)
         values = self._score(prompts, read(self.model, tokens), candidates)
         total = log_sum(list(values.values()))
         order = sorted(values, key=lambda text: -values[text])
@@ -149,11 +144,21 @@ class Reader:
             new_text=not raw,
         )
 
+    def _prompts(self, question: str) -> tuple[Prompts, int]:
+        """Give the prompts and how many tokens of text fit beside them: without examples in a very short context."""
+        context = self.model.config.context
+        room, least = min(_ROOM, context // 4), min(OVERLAP, context) // 4
+        prompts = Prompts(self.tokenizer, wording_for(question), question)
+        if prompts.overhead + room + least > context:
+            prompts = replace(prompts, examples=False)
+        if prompts.overhead + room + least > context:
+            raise InputError("E-QUESTION-LONG", tokens=prompts.overhead, limit=context - room - least)
+        return prompts, min(WINDOW, context - prompts.overhead - room)
+
     def _search(
         self,
         findings: Findings,
         prompts: Prompts,
-        reading: Reading,
         source: tuple[int, Source],
         window: tuple[int, int],
         top: int,
@@ -169,6 +174,7 @@ class Reader:
         if not sequences:
             return
         texts = list(sequences)
+        reading = read(self.model, prompts.about(text[begin : window[1]]))
         found = search(reading, list(sequences.values()), end=prompts.end, top=top)
         best = {texts[index]: value for index, value in found.best}
         findings.add(best, log(found.mass), self._refusal(prompts, reading))

@@ -8,12 +8,44 @@ from typing import TYPE_CHECKING
 
 import click
 
+from puna.cli.output import language
+
 if TYPE_CHECKING:
     from puna.weights.digest import Progress, Step
     from puna.weights.pull import HubSource
 
-_VERBS = {"download": "fetching", "check": "checking", "copy": "copying", "wait": "waiting for another pull of"}
-_VERBS["retry"] = "connection lost, trying again:"
+_WORDS = {
+    "en": {
+        "download": "fetching {name}",
+        "check": "checking {name}",
+        "copy": "copying {name}",
+        "wait": "waiting for another pull of {name}",
+        "retry": "connection lost, trying again: {name}",
+        "done": "done: {name}",
+        "unknown": "size unknown",
+        "there": "{name} (already there)",
+        "dry": "{name} (would be fetched)",
+        "fetched": "{name} (fetched)",
+        "source": "source",
+        "size": "size",
+        "path": "path",
+    },
+    "zh": {
+        "download": "下载 {name}",
+        "check": "校验 {name}",
+        "copy": "复制 {name}",
+        "wait": "等待另一个进程下载 {name}",
+        "retry": "连接中断，重试：{name}",
+        "done": "完成：{name}",
+        "unknown": "大小未知",
+        "there": "{name}（已存在）",
+        "dry": "{name}（将会下载）",
+        "fetched": "{name}（已下载）",
+        "source": "来源",
+        "size": "大小",
+        "path": "路径",
+    },
+}
 
 
 @click.command(short_help="Fetch a model.")
@@ -81,13 +113,11 @@ def pull(
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
-    state = "already there" if found.already_there else "would be fetched" if dry_run else "fetched"
-    click.echo(f"{found.name} ({state})")
-    click.echo(
-        f"source  {found.source}" + (f" ({found.origin})" if found.origin not in {None, found.source} else "")
-    )
-    click.echo(f"size    {found.line()}")
-    click.echo(f"path    {found.path}")
+    words = _WORDS[language()]
+    click.echo(words["there" if found.already_there else "dry" if dry_run else "fetched"].format(name=found.name))
+    origin = f" ({found.origin})" if found.origin not in {None, found.source} else ""
+    for label, value in (("source", f"{found.source}{origin}"), ("size", found.line()), ("path", found.path)):
+        click.echo(f"{words[label]:<8}{value}")
 
 
 @contextlib.contextmanager
@@ -105,7 +135,7 @@ def _reporter() -> Iterator["Progress"]:
         tasks = {}
 
         def report(step: "Step") -> None:
-            words = f"{_VERBS[step.what]} {step.name}"
+            words = _WORDS[language()][step.what].format(name=step.name)
             if step.what in {"wait", "retry"}:
                 bars.console.print(words, markup=False, highlight=False)
                 return
@@ -124,12 +154,13 @@ class _Lines:
 
     def __call__(self, step: "Step") -> None:
         """Print the first and the last step of each piece of work that takes long."""
-        total = "size unknown" if step.total is None else f"{step.total / 1e6:,.1f} MB"
+        words = _WORDS[language()]
+        total = words["unknown"] if step.total is None else f"{step.total / 1e6:,.1f} MB"
         key = (step.what, step.name)
         if step.what in {"wait", "retry"}:
-            click.echo(f"{_VERBS[step.what]} {step.name}", err=True)
+            click.echo(words[step.what].format(name=step.name), err=True)
         elif step.what != "check" and key not in self.begun:
             self.begun.add(key)
-            click.echo(f"{_VERBS[step.what]} {step.name} ({total})", err=True)
+            click.echo(f"{words[step.what].format(name=step.name)} ({total})", err=True)
         if step.what in {"download", "copy"} and step.done == step.total:
-            click.echo(f"done: {step.name}", err=True)
+            click.echo(words["done"].format(name=step.name), err=True)
