@@ -10,7 +10,8 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from puna.weights import pull_wheel, store
+from puna.weights import store
+from puna.weights.pull import wheel as pull_wheel
 
 
 class Page:

@@ -6,9 +6,9 @@ from collections import namedtuple
 import pytest
 
 from puna.errors import PullError
-from puna.weights import download as module
-from puna.weights.download import download
-from puna.weights.pull_http import join, open_url, public
+from puna.weights.pull import download as module
+from puna.weights.pull.download import download
+from puna.weights.pull.http import join, open_url, public
 from tests.weights.pull_server import Page, Server, gguf, sha
 
 BODY = gguf(400_000)

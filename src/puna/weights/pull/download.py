@@ -17,7 +17,7 @@ from pathlib import Path
 
 from puna.errors import PullError
 from puna.weights.digest import BLOCK, Progress, Step, hash_file
-from puna.weights.pull_http import open_url, public
+from puna.weights.pull.http import open_url, public
 from puna.weights.store import disk_errors, need_space, sync
 
 ATTEMPTS = 5

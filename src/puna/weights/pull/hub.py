@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from puna.errors import PullError
 from puna.weights.digest import Progress, hash_file
-from puna.weights.pull_parts import Fetched
+from puna.weights.pull.parts import Fetched
 from puna.weights.refuse import shown
 from puna.weights.store import cache_name, need_space
 

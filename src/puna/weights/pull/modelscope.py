@@ -6,9 +6,9 @@ from urllib.parse import quote, urlencode
 
 from puna.errors import PullError
 from puna.weights.digest import Progress
-from puna.weights.download import download
-from puna.weights.pull_http import fetch_json
-from puna.weights.pull_hub import Entry, Hub
+from puna.weights.pull.download import download
+from puna.weights.pull.http import fetch_json
+from puna.weights.pull.hub import Entry, Hub
 
 MODELSCOPE = "https://www.modelscope.cn"
 
