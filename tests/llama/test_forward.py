@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from puna.llama.cache import Cache
+from puna.llama.linear import Linear
 from puna.llama.model import Llama, causal_mask
 from puna.rank.trie import build_trie
 from tests.oracle.tiny import ROPES, make_pair
@@ -131,3 +132,17 @@ def test_log_probs_in_blocks_equal_log_softmax(count: int) -> None:
     rows, targets = torch.randint(0, count, (200,)), torch.randint(0, 97, (200,))
     want = model.logits(hidden).double().log_softmax(-1)[rows, targets]
     torch.testing.assert_close(model.log_probs(hidden, rows, targets).double(), want, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_one_row_equals_that_row_among_others(bias: bool, dtype: torch.dtype) -> None:
+    """The vector kernel sums as exactly as the matrix kernel: both against float64."""
+    layer = Linear(576, 192, bias=bias, dtype=dtype).requires_grad_(False)
+    for parameter in layer.parameters():
+        parameter.normal_(std=576**-0.5)
+    x = torch.randn(5, 576).to(dtype)
+    want = x.double() @ layer.weight.double().T + (layer.bias.double() if bias else 0)
+    close = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 5e-3, "rtol": 2**-7}
+    torch.testing.assert_close(layer(x[2:3]).double(), want[2:3], **close)
+    torch.testing.assert_close(layer(x).double(), want, **close)
