@@ -16,7 +16,8 @@ def default_dtype(device: torch.device | str = "cpu") -> torch.dtype:
     if torch.device(device).type != "cpu":
         return torch.bfloat16
     fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
+    allowed = torch.backends.cpu.get_cpu_capability().startswith("AVX512")  # ATEN_CPU_CAPABILITY may ask for less
+    return torch.bfloat16 if fast and allowed else torch.float32
 
 
 class Linear(nn.Linear):
