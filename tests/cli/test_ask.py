@@ -177,6 +177,12 @@ def test_says_where_the_encoding_fails(folder: Path) -> None:
     assert "--encoding" in done.stderr
 
 
+def test_errors_do_not_pass_control_characters_on(folder: Path) -> None:
+    done = puna("ask", "Q?", "no\x1b[2J.txt", cwd=folder)
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr
+
+
 def test_model_not_pulled_names_the_remedy(tmp_path: Path) -> None:
     done = puna("ask", "Q?", "--text", "a", PUNA_CACHE=str(tmp_path))
     assert done.returncode == 2

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from puna.cli.info import info
 from puna.cli.main import main
+from puna.errors import ModelFileError
 from puna.weights import store
 
 WIDTH, FFN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, VOCAB = 64, 96, 2, 4, 2, 16, 261
@@ -259,16 +260,27 @@ def test_a_broken_tokenizer_is_a_line(tmp_path: Path) -> None:
     assert facts_of(bare)["tokenizer"]["problem"]["code"] == "E-TOKENIZER-MISSING"
 
 
-def test_no_number_breaks_the_json(tmp_path: Path) -> None:
-    folder = write_folder(
-        tmp_path / "model",
-        rope_theta=math.inf,
-        rope_scaling={"rope_type": "yarn", "factor": 2.0, "beta_fast": "\x1b[2J", "beta_slow": [[1]] * 9},
-    )
-    rope = facts_of(folder)["rope"]
-    assert rope["theta"] == "inf"
-    assert rope["options"]["beta_fast"] == "\\x1b[2J"
-    assert "\x1b" not in run(str(folder))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rope_theta": math.inf},
+        {"rope_scaling": {"rope_type": "yarn", "factor": 2.0, "beta_fast": "\x1b[2J"}},
+        {"rope_scaling": {"rope_type": "yarn", "factor": 2.0, "beta_slow": [[1]] * 9}},
+        {"rope_scaling": {"rope_type": "yarn", "factor": 2.0, "truncate": "\x1b[2J"}},
+        {"rope_scaling": {"rope_type": "\x1b[2J"}},
+        {"rope_scaling": {"rope_type": "linear", "factor": 2.0, "\x1b[2J": 1}},
+        {"\x1b[2J": "\x1b[2J"},
+        {"hidden_act": "\x1b[2J"},
+        {"model_type": "\x1b[2J"},
+    ],
+)
+def test_strange_settings_are_refused_and_told_without_their_control_characters(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "model", **changes)
+    with pytest.raises(ModelFileError) as caught:
+        run(str(folder))
+    assert str(caught.value).isprintable()
 
 
 def test_what_was_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 import click
 
 from puna import __version__
-from puna.cli.output import language
+from puna.cli.output import language, printable
 from puna.errors import PunaError
 
 _COMMANDS = ("ask", "rank", "generate", "pull", "info")
@@ -71,9 +71,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, hint: str, code: str = "E-USAGE") -> None:
-    click.echo(f"error: {message} [{code}]", err=True)
+    click.echo(printable(f"error: {message} [{code}]"), err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        click.echo(printable(f"hint: {hint}"), err=True)
     sys.exit(2)
 
 

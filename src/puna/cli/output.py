@@ -152,18 +152,18 @@ def _table(heads: list[str], rows: list[tuple[list[str], str]]) -> None:
     from rich.text import Text
 
     lines = [["", *heads], *(cells for cells, _ in rows)]
-    lines = [[_printable(cell) for cell in line] for line in lines]
+    lines = [[printable(cell) for cell in line] for line in lines]
     widths = [max(cell_len(line[column]) for line in lines) for column in range(len(lines[0]))]
     console = Console(highlight=False, soft_wrap=True)
     for line, sentence in zip(lines, ["", *(s for _, s in rows)], strict=True):
         row = "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True))
         console.print(Text(row.rstrip(), style="dim" if line is lines[0] else "bold" if line is lines[1] else ""))
         if sentence:
-            marked = Text(" " * (widths[0] + 2) + _printable(sentence), style="dim")
+            marked = Text(" " * (widths[0] + 2) + printable(sentence), style="dim")
             marked.highlight_regex("«.*?»", "not dim bold")
             console.print(marked)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Show control characters, which could rewrite the screen, as U+FFFD."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -9,6 +9,7 @@ from typing import Any
 
 from puna.errors import ModelFileError
 from puna.llama.rope_config import RopeConfig
+from puna.weights.refuse import shown
 
 # Keys that say nothing about the forward pass of a trained model: bookkeeping, generation, training.
 _INERT = frozenset(
@@ -63,12 +64,12 @@ class LlamaConfig:
         """Read `config.json` keys; raise ModelFileError for what this model does not compute."""
         kind = raw.get("model_type")
         if kind != "llama":
-            raise ModelFileError("E-ARCHITECTURE", architecture=kind)
+            raise ModelFileError("E-ARCHITECTURE", architecture=shown(kind))
         for key, value in raw.items():
             if key not in _INERT and key not in _MATHS and value not in _ABSENT:
-                raise ModelFileError("E-CONFIG-UNKNOWN", key=key, value=str(value)[:60])
+                raise ModelFileError("E-CONFIG-UNKNOWN", key=shown(key), value=shown(value))
         if raw.get("hidden_act", "silu") != "silu":
-            raise ModelFileError("E-CONFIG-VALUE", key="hidden_act", value=raw["hidden_act"], wanted="silu")
+            raise ModelFileError("E-CONFIG-VALUE", key="hidden_act", value=shown(raw["hidden_act"]), wanted="silu")
         heads = _positive(raw, "num_attention_heads")
         kv_heads = _positive(raw, "num_key_value_heads", default=heads)
         width = _positive(raw, "hidden_size")
@@ -104,12 +105,12 @@ def _positive(raw: Mapping[str, Any], key: str, default: int | None = None) -> i
     if value is None:
         value = default
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
-        raise ModelFileError("E-CONFIG-VALUE", key=key, value=value, wanted="a positive whole number")
+        raise ModelFileError("E-CONFIG-VALUE", key=key, value=shown(value), wanted="a positive whole number")
     return value
 
 
 def _fraction(raw: Mapping[str, Any], key: str) -> float:
     value = raw.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ModelFileError("E-CONFIG-VALUE", key=key, value=value, wanted="a number from 0 to 1")
+        raise ModelFileError("E-CONFIG-VALUE", key=key, value=shown(value), wanted="a number from 0 to 1")
     return float(value)

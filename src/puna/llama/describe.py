@@ -12,7 +12,6 @@ from puna.tokens.folder_vocab import read_folder
 from puna.tokens.tokenizer import Tokenizer
 from puna.weights.blocks import FORMATS
 from puna.weights.checkpoint import Checkpoint
-from puna.weights.refuse import shown
 from puna.weights.safetensors_header import ITEM_BYTES
 from puna.weights.store import read_manifest
 
@@ -71,20 +70,14 @@ def _recorded(path: Path) -> dict[str, str | None]:
 
 
 def _rope(rope: RopeConfig) -> dict[str, Any]:
-    numbers = {"theta": rope.theta, "factor": rope.factor, "attention_factor": rope.attention_factor}
     return {
         "type": rope.kind,
-        **{name: _number(value) for name, value in numbers.items()},
+        "theta": rope.theta,
+        "factor": rope.factor,
+        "attention_factor": rope.attention_factor,
         "original_context": rope.original,
-        "options": {name: _number(value) for name, value in rope.options.items()},
+        "options": dict(rope.options),
     }
-
-
-def _number(value: Any) -> Any:
-    """Leave finite numbers and lists of them as they are; anything else becomes short text."""
-    items = value if isinstance(value, list) else [value]
-    sound = all(item is None or (isinstance(item, int | float) and math.isfinite(item)) for item in items)
-    return value if sound else shown(value)
 
 
 def _tensors(checkpoint: Checkpoint) -> list[dict[str, Any]]:

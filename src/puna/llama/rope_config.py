@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from puna.errors import ModelFileError
+from puna.weights.refuse import shown
 
 KINDS = ("default", "linear", "dynamic", "yarn", "llama3", "longrope", "divisors")
 # The keys of each kind beyond factor, original context and attention factor: needed ones, then others known.
@@ -47,7 +48,7 @@ class RopeConfig:
         old = scaling.pop("type", None)
         kind = scaling.pop("rope_type", None) or old or "default"
         if kind not in KINDS:
-            raise ModelFileError("E-ROPE-TYPE", kind=str(kind)[:60], kinds=", ".join(KINDS[:-1]))
+            raise ModelFileError("E-ROPE-TYPE", kind=shown(kind), kinds=", ".join(KINDS[:-1]))
         theta = _number("rope_theta", scaling.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0)
         original = scaling.pop("original_max_position_embeddings", None)
         original = int(_number("original_max_position_embeddings", original)) if original else None
@@ -71,11 +72,14 @@ def _check(kind: str, options: Mapping[str, Any], half: int) -> None:
         if options.get(key) is None:
             raise ModelFileError("E-ROPE-KEY", kind=kind, key=key)
     for key, value in options.items():
-        if value is None or key == "truncate":
+        if value is None:
             continue
         if key not in _NEEDED.get(kind, ()) + _KNOWN.get(kind, ()):
-            raise ModelFileError("E-CONFIG-UNKNOWN", key=f"rope {kind}: {key}", value=str(value)[:60])
-        if key not in ("short_factor", "long_factor", "divisors"):
+            raise ModelFileError("E-CONFIG-UNKNOWN", key=f"rope {kind}: {shown(key)}", value=shown(value))
+        if key == "truncate":
+            if not isinstance(value, bool):
+                raise _wrong(key, value, "true or false")
+        elif key not in ("short_factor", "long_factor", "divisors"):
             _number(key, value)
         elif not isinstance(value, list) or len(value) != half:
             raise _wrong(key, value, f"a list of {half} numbers")
@@ -93,4 +97,4 @@ def _number(key: str, value: Any) -> float:
 
 
 def _wrong(key: str, value: Any, wanted: str) -> ModelFileError:
-    return ModelFileError("E-CONFIG-VALUE", key=key, value=str(value)[:60], wanted=wanted)
+    return ModelFileError("E-CONFIG-VALUE", key=key, value=shown(value), wanted=wanted)
