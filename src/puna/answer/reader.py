@@ -83,8 +83,8 @@ class Reader:
                 self._search(findings, prompts, (order, sources[order]), (start, end), top)
             else:
                 reading = read(self.model, prompts.about(sources[order].text[start:end]))
-                values = self._score(prompts, reading, candidates)
-                findings.add(values, log_sum(list(values.values())), self._refusal(prompts, reading))
+                *values, refusal = self._score(prompts, reading, [*candidates, prompts.wording.refusal])
+                findings.add(dict(zip(candidates, values, strict=True)), log_sum(values), refusal)
             if progress:
                 progress(done, len(work))
         if candidates is not None:
@@ -102,8 +102,9 @@ class Reader:
         check(question, candidates, 1 if top is None else top)
         prompts, _ = self._prompts(question)
         tokens = prompts.alone()
-        values = self._score(prompts, read(self.model, tokens), candidates)
-        total = log_sum(list(values.values()))
+        scores = self._score(prompts, read(self.model, tokens), candidates)
+        values = dict(zip(candidates, scores, strict=True))
+        total = log_sum(scores)
         order = sorted(values, key=lambda text: -values[text])
         answers = tuple(Answer(text, math.exp(values[text] - total), values[text]) for text in order[:top])
         return Ranking(question, answers, self.name, _since(began))
@@ -177,16 +178,14 @@ class Reader:
         reading = read(self.model, prompts.about(text[begin : window[1]]))
         found = search(reading, list(sequences.values()), end=prompts.end, top=top)
         best = {texts[index]: value for index, value in found.best}
-        findings.add(best, log(found.mass), self._refusal(prompts, reading))
+        (refusal,) = self._score(prompts, reading, [prompts.wording.refusal])
+        findings.add(best, log(found.mass), refusal)
         for answer in best:
             findings.place(answer, *source, places[answer])
 
-    def _score(self, prompts: Prompts, reading: Reading, candidates: Sequence[str]) -> dict[str, float]:
-        scored = score(reading, prompts.answers(list(candidates)), end=prompts.end)
-        return {text: float(s.sum()) for text, s in zip(candidates, scored, strict=True)}
-
-    def _refusal(self, prompts: Prompts, reading: Reading) -> float:
-        return self._score(prompts, reading, [prompts.wording.refusal])[prompts.wording.refusal]
+    def _score(self, prompts: Prompts, reading: Reading, answers: Sequence[str]) -> list[float]:
+        scored = score(reading, prompts.answers(list(answers)), end=prompts.end)
+        return [float(each.sum()) for each in scored]
 
 
 def _since(began: float) -> float:

@@ -6,6 +6,7 @@ fetched.
 
 import re
 import shutil
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -35,7 +36,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Hub:
+class Hub(ABC):
     """A model `repo` ("owner/name") on a hub, all of it or one GGUF `file`."""
 
     repo: str
@@ -78,17 +79,17 @@ class Hub:
         whole = folder / plain_name(entries[0].path) if entries[0].path.endswith(".gguf") else folder
         return Fetched(whole, f"{self.address()}/{self.repo}", commit)
 
+    @abstractmethod
     def address(self) -> str:
         """Give the hub's address."""
-        raise NotImplementedError
 
+    @abstractmethod
     def entries(self) -> tuple[str, list[Entry]]:
         """Give the commit that the revision means, and its files."""
-        raise NotImplementedError
 
+    @abstractmethod
     def get(self, commit: str, entry: Entry, path: Path, staging: Path, progress: Progress | None) -> None:
         """Fetch one file into `path`."""
-        raise NotImplementedError
 
 
 def choose(repo: str, entries: list[Entry], file: str | None) -> list[Entry]:
