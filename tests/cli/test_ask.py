@@ -1,6 +1,7 @@
 """`puna ask` and `puna rank` from the outside: output, exit codes, and one clear line for bad input."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,15 @@ def test_crlf_and_byte_order_mark_keep_offsets(tmp_path: Path) -> None:
     place = found["answers"][0]["evidence"][0]
     assert text[place["start"] : place["end"]] == "Astrid Halvorsen"
     assert place["line"] == 2
+
+
+@pytest.mark.usefixtures("default_path")
+def test_json_of_a_file_name_that_is_no_text(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff\x1b.txt")
+    (tmp_path / name).write_text("Ann came.")
+    done = puna("ask", "Who came?", name, "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["answers"][0]["evidence"][0]["source"] == name
+    assert done.stdout.strip().isprintable()
 
 
 @pytest.mark.usefixtures("default_path")

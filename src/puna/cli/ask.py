@@ -2,7 +2,7 @@
 
 import click
 
-from puna.cli.inputs import read_sources
+from puna.cli.inputs import json_option, model_option, read_sources
 from puna.cli.output import print_answers, print_hidden, print_json, print_reading, progress
 
 
@@ -15,11 +15,9 @@ from puna.cli.output import print_answers, print_hidden, print_json, print_readi
     "--candidate", "candidates", multiple=True, help="An answer to judge, instead of all spans of the text."
 )
 @click.option("--top", default=5, show_default=True, help="How many answers to give.")
-@click.option(
-    "--model", metavar="MODEL", help="A model file, folder or pulled name; default: SmolLM2-135M-Instruct."
-)
+@model_option
 @click.option("--encoding", default="utf-8", show_default=True, help="Encoding of the files.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option
 def ask(
     question: str,
     files: tuple[str, ...],

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from puna.cli.inputs import read_sources
+from puna.cli.inputs import json_option, model_option, read_sources
 from puna.cli.output import language, print_json
 from puna.errors import InputError
 
@@ -28,9 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 @click.option("--file", "file", metavar="FILE", help='Read the prompt from a file; "-" is standard input.')
 @click.option("--raw", is_flag=True, help="Go on from the prompt as it stands, without the model's chat template.")
 @click.option("--system", metavar="TEXT", help="A system message before the prompt.")
-@click.option(
-    "--model", metavar="MODEL", help="A model file, folder or pulled name; default: SmolLM2-135M-Instruct."
-)
+@model_option
 @click.option("--max-tokens", default=256, show_default=True, help="Stop after so many tokens.")
 @click.option(
     "--temperature", default=0.0, show_default=True, help="0 always takes the most probable token; more varies."
@@ -43,7 +41,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 @click.option("--seed", type=int, help="Makes what is drawn at a temperature above 0 repeatable.")
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be given again.")
 @click.option("--encoding", default="utf-8", show_default=True, help="Encoding of the file.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option
 def generate(
     prompt: str | None,
     file: str | None,

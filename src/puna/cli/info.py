@@ -3,16 +3,18 @@
 Nothing of the file's text reaches the terminal unescaped, neither in the table nor in the JSON.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
+from puna.cli.inputs import json_option
+from puna.cli.output import print_json, printable
+
 
 @click.command(short_help="Tell what is in a model file.")
 @click.argument("model", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option
 def info(model: str | None, as_json: bool) -> None:
     """Tell what is in a model file; without MODEL in the default model.
 
@@ -39,9 +41,7 @@ def info(model: str | None, as_json: bool) -> None:
 
     facts = describe(open_checkpoint(resolve(model)))
     if as_json:
-        text = json.dumps(facts, ensure_ascii=False, allow_nan=False)
-        # Every unprintable character left stands inside a JSON string.
-        click.echo("".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text))
+        print_json(facts)
         return
     from rich.console import Console
     from rich.text import Text
@@ -56,7 +56,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     from puna.weights.refuse import shown
 
     rope, tokenizer = facts["rope"], facts["tokenizer"]
-    yield "path", "".join(char if char.isprintable() else "�" for char in facts["path"])
+    yield "path", printable(facts["path"])
     for name in ("name", "licence", "source", "revision", "sha256"):
         if facts[name] is not None:
             yield name, shown(facts[name])

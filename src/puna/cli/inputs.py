@@ -1,14 +1,21 @@
-"""Texts from options, files and standard input."""
+"""Options that several commands have, and texts from options, files and standard input."""
 
 import codecs
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from puna.errors import InputError
 
 if TYPE_CHECKING:
     from puna.answer.types import Source
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+model_option = click.option(
+    "--model", metavar="MODEL", help="A model file, folder or pulled name; default: SmolLM2-135M-Instruct."
+)
 
 
 def read_sources(texts: tuple[str, ...], files: tuple[str, ...], encoding: str) -> "list[Source]":

@@ -52,8 +52,9 @@ def language(question: str = "") -> str:
 
 
 def print_json(found: dict[str, Any]) -> None:
-    """Print one object on one line."""
-    click.echo(json.dumps(found, ensure_ascii=False))
+    """Print one object on one line; what cannot be printed stands in strings only, and is escaped there."""
+    text = json.dumps(found, ensure_ascii=False)
+    click.echo("".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text))
 
 
 def print_answers(found: "Answers") -> None:

@@ -1,14 +1,14 @@
 """`puna pull`: fetch a model and say what came."""
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from puna.cli.output import language
+from puna.cli.inputs import json_option
+from puna.cli.output import language, print_json
 
 if TYPE_CHECKING:
     from puna.weights.digest import Progress, Step
@@ -61,7 +61,7 @@ _WORDS = {
 @click.option("--sha256", metavar="HEX", help="Refuse anything with another sha256.")
 @click.option("--revision", metavar="REV", help="Branch, tag or commit on a hub.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be fetched.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option
 def pull(
     model: str | None,
     source: "HubSource",
@@ -111,7 +111,7 @@ def pull(
         "dry_run": dry_run,
     }
     if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        print_json(facts)
         return
     words = _WORDS[language()]
     click.echo(words["there" if found.already_there else "dry" if dry_run else "fetched"].format(name=found.name))

@@ -2,6 +2,7 @@
 
 import click
 
+from puna.cli.inputs import json_option, model_option
 from puna.cli.output import print_json, print_ranking
 
 
@@ -11,10 +12,8 @@ from puna.cli.output import print_json, print_ranking
     "--candidate", "-c", "candidates", multiple=True, required=True, help="An answer; may be given again."
 )
 @click.option("--top", type=int, help="How many to give; default: all.")
-@click.option(
-    "--model", metavar="MODEL", help="A model file, folder or pulled name; default: SmolLM2-135M-Instruct."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@model_option
+@json_option
 def rank(question: str, candidates: tuple[str, ...], top: int | None, model: str | None, as_json: bool) -> None:
     """Rank candidate answers to QUESTION without a text. Probabilities are among the candidates.
 

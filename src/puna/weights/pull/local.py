@@ -8,11 +8,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from puna.errors import PullError
-from puna.weights.digest import BLOCK, Progress, Step, digest_of, hash_file
+from puna.weights.digest import Progress, digest_of, hash_file
 from puna.weights.pull.download import download
 from puna.weights.pull.http import open_url, public
 from puna.weights.pull.hub import Entry, choose, plain_name
-from puna.weights.pull.parts import Fetched
+from puna.weights.pull.parts import Fetched, copy
 from puna.weights.store import disk_errors, need_space
 
 
@@ -92,18 +92,10 @@ class LocalFile:
         folder.mkdir()
         need_space(folder, sum(file.stat().st_size for file in files))
         for file in files:
-            _copy(file, folder / file.name, progress)
+            with disk_errors(folder / file.name), file.open("rb") as original:
+                copy(original, folder / file.name, file.stat().st_size, progress)
         single = len(files) == 1
         return Fetched(folder / files[0].name if single else folder, self.source)
-
-
-def _copy(source: Path, target: Path, progress: Progress | None) -> None:
-    done, total = 0, source.stat().st_size
-    with disk_errors(target), source.open("rb") as old, target.open("wb") as new:
-        while data := old.read(BLOCK):
-            done += new.write(data)
-            if progress:
-                progress(Step("copy", target.name, done, total))
 
 
 def must_be_gguf(path: Path, origin: str) -> None:

