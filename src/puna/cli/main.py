@@ -19,7 +19,7 @@ from puna import __version__
 from puna.cli.output import language, printable
 from puna.errors import PunaError
 
-_COMMANDS = ("ask", "rank", "generate", "pull", "info")
+_COMMANDS = ("ask", "rank", "generate", "pull", "info", "eval")
 
 
 class _Root(click.Group):

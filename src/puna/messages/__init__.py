@@ -3,7 +3,7 @@
 One line each, no full stop; `{name}` is filled from the error's parameters.
 """
 
-from puna.messages import decode, inputs, models, pull, tokens, weights
+from puna.messages import decode, evaluate, inputs, models, pull, tokens, weights
 from puna.messages.message import Message
 
 __all__ = ["MESSAGES", "Message"]
@@ -15,4 +15,5 @@ MESSAGES: dict[str, Message] = {
     **pull.MESSAGES,
     **decode.MESSAGES,
     **tokens.MESSAGES,
+    **evaluate.MESSAGES,
 }

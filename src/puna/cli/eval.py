@@ -1,0 +1,8 @@
+"""`puna eval`: the group of commands that measure on labelled rows, one file each."""
+
+import click
+
+
+@click.group(short_help="Measure on labelled rows.")
+def eval() -> None:
+    """Measure how good the answers are, on labelled rows of your own or of a public set."""

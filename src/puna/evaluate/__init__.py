@@ -1,0 +1,1 @@
+"""How good the answers are: labelled rows in, metrics out."""

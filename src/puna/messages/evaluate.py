@@ -1,0 +1,61 @@
+"""Sentences of labelled rows and of measuring with them."""
+
+from puna.messages.message import Message
+
+MESSAGES: dict[str, Message] = {
+    "E-ROWS-JSON": Message(
+        (
+            "{path}, line {line}, is not JSON from column {column} on",
+            "write one JSON object a line, without line breaks inside it",
+        ),
+        ("{path} 第 {line} 行从第 {column} 列起不是 JSON", "请每行写一个 JSON 对象，对象内部不要换行"),
+    ),
+    "E-ROWS-OBJECT": Message(
+        ("{path}, line {line}, is JSON but no object", "write one JSON object a line, in braces"),
+        ("{path} 第 {line} 行是 JSON，但不是对象", "请每行写一个带花括号的 JSON 对象"),
+    ),
+    "E-ROWS-FIELD": Message(
+        ("{path}, line {line}, lacks the field {field}", "add it; the command's --help names the fields"),
+        ("{path} 第 {line} 行缺少字段 {field}", "请补上；命令的 --help 列出了各个字段"),
+    ),
+    "E-ROWS-TYPE": Message(
+        ("{path}, line {line}: {field} is not of the JSON type {wanted}", "the command's --help shows a row"),
+        ("{path} 第 {line} 行：{field} 不是 JSON 类型 {wanted}", "命令的 --help 里有一行示例"),
+    ),
+    "E-ROWS-BLANK": Message(
+        ("{path}, line {line}: {field} is blank", "fill it in, or leave the row out"),
+        ("{path} 第 {line} 行：{field} 是空白的", "请填写，或去掉这一行"),
+    ),
+    "E-ROWS-UNICODE": Message(
+        (
+            "{path}, line {line}, is not Unicode text in UTF-8",
+            "convert the file, for example with iconv -f gb18030 -t utf-8",
+        ),
+        ("{path} 第 {line} 行不是 UTF-8 编码的文本", "请转换文件，例如用 iconv -f gb18030 -t utf-8"),
+    ),
+    "E-ROWS-DAMAGED": Message(
+        ("{path} is cut off or damaged inside", "fetch or pack the file again; gzip -t tests it"),
+        ("{path} 不完整或内部已损坏", "请重新获取或压缩该文件；gzip -t 可以检查"),
+    ),
+    "E-ROWS-NONE": Message(
+        ("{path} holds no rows", "write one JSON object a line"),
+        ("{path} 里没有任何数据行", "请每行写一个 JSON 对象"),
+    ),
+    "E-ROWS-START": Message(
+        (
+            "{path}, line {line}: the answer {answer} does not stand at {start} in the context",
+            "count code points from 0, or leave start out",
+        ),
+        (
+            "{path} 第 {line} 行：答案 {answer} 不在原文的第 {start} 个字符处",
+            "请从 0 起按字符（码点）计数，或不写 start",
+        ),
+    ),
+    "E-ROWS-UNANSWERABLE": Message(
+        (
+            "{path}, line {line}: unanswerable and answers contradict each other",
+            "a row with answers is answerable, one without any is not",
+        ),
+        ("{path} 第 {line} 行：unanswerable 与 answers 相互矛盾", "有答案的行是可回答的，没有答案的行才不可回答"),
+    ),
+}
