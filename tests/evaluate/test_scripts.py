@@ -41,7 +41,9 @@ def test_without_answers_only_nothing_is_right(script: Any) -> None:
 
 def pieces(text: str) -> list[str]:
     """Give what CMRC's script hands to the tokenizer."""
-    return re.split("[\u4e00-\u9fa5]", re.sub("[-:_*^/\\\\~`+=，。：？！“”；’《》·、「」（）－～『』]", "", text.lower()))
+    return re.split(
+        "[\u4e00-\u9fa5]", re.sub("[-:_*^/\\\\~`+=，。：？！“”；’《》·、「」（）－～『』]", "", text.lower())
+    )
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -51,7 +53,9 @@ def test_words_of_real_answers(name: str) -> None:
         pytest.skip("PUNA_DATA does not name the folder of the data sets")
     path = Path(folder) / f"{name}.jsonl.gz"
     with gzip.open(path, "rt", encoding="utf-8") as lines:
-        found = {piece for line in lines for answer in json.loads(line)["answers"] for piece in pieces(answer["text"])}
+        found = {
+            piece for line in lines for answer in json.loads(line)["answers"] for piece in pieces(answer["text"])
+        }
     assert len(found) > 100
     assert [piece for piece in found if words(piece) != nltk_words(piece)] == []
 
@@ -61,7 +65,9 @@ def test_words_of_random_strings() -> None:
     marks = [c for c in string.punctuation + " \t\n" if c not in "-:*`"]
     latin = [c for c in map(chr, range(0xE0, 0x100)) if c.isalpha()]
     letters = [*string.ascii_lowercase, *string.digits, *marks, *"«»‘„‒–—―…"]
-    joined = "cannot d'ye gimme gonna gotta lemme more'n wanna 'tis 'twas n't 's 'll 're 've 'm 'd ''' .. 3,4".split()
+    joined = (
+        "cannot d'ye gimme gonna gotta lemme more'n wanna 'tis 'twas n't 's 'll 're 've 'm 'd ''' .. 3,4".split()
+    )
     for _ in range(20_000):
         pool = rng.choice([letters, marks + latin, joined, [*joined, *marks, "a", "1", "st. "]])
         piece = "".join(rng.choices(pool, k=rng.randrange(14)))
