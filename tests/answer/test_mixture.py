@@ -10,7 +10,7 @@ from puna.answer.mixture import Window, log_sum, mix
 
 def window(answers: dict[str, float], refusal: float) -> Window:
     logs = {key: math.log(value) for key, value in answers.items()}
-    return Window(logs, log_sum(list(logs.values())), math.log(refusal))
+    return Window(logs, log_sum(list(logs.values())), math.log(refusal), 1)
 
 
 def test_one_window_is_renormalised() -> None:
@@ -40,7 +40,7 @@ def test_empty_windows_do_not_outvote_the_one_that_knows() -> None:
 
 
 def test_extreme_log_probabilities_do_not_overflow() -> None:
-    found, nothing = mix([Window({"a": -3000.0}, -3000.0, -10.0), Window({"a": -10.0}, -10.0, -3000.0)])
+    found, nothing = mix([Window({"a": -3000.0}, -3000.0, -10.0, 1), Window({"a": -10.0}, -10.0, -3000.0, 1)])
     assert found["a"] == pytest.approx(1)
     assert nothing == pytest.approx(0)
     assert log_sum([]) == -math.inf

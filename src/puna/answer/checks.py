@@ -19,7 +19,7 @@ def sources_of(text: str | Source | Iterable[Source]) -> list[Source]:
     return found
 
 
-def check(question: str, candidates: Sequence[str] | None, top: int) -> None:
+def check(question: str, candidates: Sequence[str] | None, top: int = 1) -> None:
     """Raise InputError for an empty question, empty or doubled candidates, or less than one answer wanted."""
     if not question.strip():
         raise InputError("E-QUESTION-EMPTY")

@@ -1,7 +1,12 @@
 """Where answers stand: exact places in the source, with line and sentence."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 from puna.answer.sentences import line_of, sentence_at
-from puna.answer.types import Evidence, Passage, Source
+from puna.answer.types import Answer, Evidence, Passage, Source, Support
+
+_SUPPORTS = 10  # sentences told for an answer
 
 
 def evidence(source: Source, start: int, end: int) -> Evidence:
@@ -18,6 +23,24 @@ def evidence(source: Source, start: int, end: int) -> Evidence:
         sentence=Passage(text[first:last], first, last),
         utf16=(units, units + wide),
     )
+
+
+def explained(answers: tuple[Answer, ...], supports: Mapping[str, Sequence[Support]]) -> tuple[Answer, ...]:
+    """Add to each answer which sentences carry it, and order its places by that."""
+    return tuple(_explain(answer, supports[answer.text]) for answer in answers)
+
+
+def _explain(answer: Answer, supports: Sequence[Support]) -> Answer:
+    def loss(place: Evidence) -> float:
+        held = (s.loss for s in supports if s.source == place.source and _holds(s.sentence, place))
+        return max(held, default=0.0)
+
+    places = sorted((replace(place, loss=loss(place)) for place in answer.evidence), key=lambda p: -(p.loss or 0.0))
+    return replace(answer, evidence=tuple(places), why=tuple(supports[:_SUPPORTS]))
+
+
+def _holds(sentence: Passage, place: Evidence) -> bool:
+    return sentence.start < place.end and place.start < sentence.end
 
 
 def occurrences(text: str, wanted: str) -> list[tuple[int, int]]:

@@ -10,17 +10,21 @@ For one window this is just P(c) / (P(refusal) + Σ P(c)).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One window's log-probabilities (nats): of candidates by key, of everything found together, of the refusal."""
+    """One window's scores (nats): of candidates by text, of everything it holds together, of the refusal.
 
-    candidates: dict[str, float]
+    `length`: tokens of its best candidate, the end counted.
+    """
+
+    candidates: Mapping[str, float]
     total: float
     refusal: float
+    length: int
 
 
 def mix(windows: Sequence[Window]) -> tuple[dict[str, float], float]:
@@ -29,14 +33,13 @@ def mix(windows: Sequence[Window]) -> tuple[dict[str, float], float]:
     They sum to less than 1 where a window found more (`total`) than the candidates that it names.
     """
     count = math.log(len(windows))
-    odds: dict[str, float] = {}
+    terms: dict[str, list[float]] = {}
     for window in windows:
         for key, value in window.candidates.items():
-            odds[key] = _add(odds.get(key, -math.inf), value - window.refusal - count)
-    everything = 0.0  # log 1: the hypothesis that there is no answer
-    for window in windows:
-        everything = _add(everything, window.total - window.refusal - count)
-    return {key: math.exp(value - everything) for key, value in odds.items()}, math.exp(-everything)
+            terms.setdefault(key, []).append(value - window.refusal - count)
+    totals = [window.total - window.refusal - count for window in windows]
+    everything = log_sum([0.0, *totals])  # log 1: the hypothesis that there is no answer
+    return {key: math.exp(log_sum(odds) - everything) for key, odds in terms.items()}, math.exp(-everything)
 
 
 def log_sum(values: Sequence[float]) -> float:
@@ -48,7 +51,3 @@ def log_sum(values: Sequence[float]) -> float:
 def log(value: float) -> float:
     """Natural logarithm, -inf for 0."""
     return math.log(value) if value > 0 else -math.inf
-
-
-def _add(a: float, b: float) -> float:
-    return log_sum((a, b))

@@ -6,6 +6,7 @@ so that what was read of it serves other questions too. The answer ends where th
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -87,6 +88,28 @@ def wording_for(question: str) -> Wording:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """Tokens to read, in sections that end at `cuts`: the examples, the text, the question.
+
+    `offsets`: for each token the range [start, end) of the text's characters it covers; outside the text no characters.
+    """
+
+    tokens: list[int]
+    cuts: tuple[int, ...]
+    offsets: list[tuple[int, int]]
+
+    @property
+    def asked(self) -> int:
+        """Where the question's tokens begin."""
+        return self.cuts[-1]
+
+    def covering(self, start: int, end: int) -> tuple[int, int]:
+        """Range of the tokens before the question that cover some of the text's characters [start, end)."""
+        inside = [n for n, (first, last) in enumerate(self.offsets[: self.asked]) if first < end and last > start]
+        return (inside[0], inside[-1] + 1) if inside else (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Prompts:
     """A model's tokens for one question; `examples=False` leaves the worked examples out."""
 
@@ -103,18 +126,24 @@ class Prompts:
     @property
     def overhead(self) -> int:
         """Tokens of a prompt with an empty text."""
-        return len(self.about(""))
+        return len(self.about("").tokens)
 
-    def about(self, text: str) -> list[int]:
-        """Tokens to read for a question about a text."""
+    def about(self, text: str) -> Prompt:
+        """What to read for a question about a text."""
         shown = self.wording.shown(True) if self.examples else ""
-        return self.tokenizer.encode_prompt(shown + self.wording.passage(text) + self.wording.asked(self.question))
+        begin = len(shown) + len(self.wording.text)
+        asked = self.wording.passage(text) + self.wording.asked(self.question)
+        tokens, offsets = self.tokenizer.encode_prompt_with_offsets(shown + asked)
+        places = [len(shown), begin + len(text)][not shown :]
+        cuts = tuple(next(n for n, (_, last) in enumerate(offsets) if last > place) for place in places)
+        moved = [(max(first - begin, 0), min(last - begin, len(text))) for first, last in offsets]
+        return Prompt(tokens, cuts, moved)
 
     def alone(self) -> list[int]:
         """Tokens to read for a question without a text."""
         shown = self.wording.shown(False) if self.examples else ""
         return self.tokenizer.encode_prompt(shown + self.wording.asked(self.question))
 
-    def answers(self, texts: list[str]) -> list[list[int]]:
+    def answers(self, texts: Iterable[str]) -> list[list[int]]:
         """Tokens of answers, as they follow the prompt."""
-        return self.tokenizer.encode_batch([self.wording.lead + text for text in texts], start=False)
+        return self.tokenizer.encode_batch([self.wording.lead + text.strip() for text in texts], start=False)

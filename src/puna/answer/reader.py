@@ -5,12 +5,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 from puna.answer.checks import check, sources_of
+from puna.answer.evidence import explained
 from puna.answer.findings import Findings
-from puna.answer.mixture import log, log_sum
+from puna.answer.inquiry import Inquiry, Progress, Stop
+from puna.answer.mixture import log_sum
 from puna.answer.prompt import Prompts, wording_for
-from puna.answer.spans import in_one_line, spans
+from puna.answer.settings import Options, Settings
 from puna.answer.types import Answer, Answers, Coverage, Ranking, Source
 from puna.answer.windows import windows
 from puna.decode.generate import Generated, generate
@@ -19,17 +22,14 @@ from puna.errors import InputError
 from puna.llama.load import load as load_model
 from puna.llama.model import Llama
 from puna.rank.score import Reading, read, score
-from puna.rank.search import search
+from puna.rank.shelf import Shelf
 from puna.tokens.tokenizer import Tokenizer
 from puna.weights.checkpoint import open_checkpoint
 from puna.weights.store import resolve
 
 WINDOW = 1024  # tokens of text read at once, less where the model's context is shorter
 OVERLAP = 256  # tokens that neighbouring windows share
-LONGEST = 64  # tokens of a span; what is longer is no word but a key, a picture or noise
 _ROOM = 128  # tokens kept free for an answer, less in a very short context
-
-_Progress = Callable[[int, int], None]
 
 
 def load(model: str | Path | None = None) -> "Reader":
@@ -51,50 +51,64 @@ class Reader:
 
     def __init__(self, model: Llama, tokenizer: Tokenizer, name: str) -> None:
         self.model, self.tokenizer, self.name = model, tokenizer, name
+        self._shelf = Shelf(model)
 
     def ask(
         self,
         question: str,
         text: str | Source | Iterable[Source],
         candidates: Sequence[str] | None = None,
-        top: int = 5,
-        progress: _Progress | None = None,
+        *,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+        **options: Unpack[Options],
     ) -> Answers:
         """Answer a question from text: the `top` best of your candidates, or of all spans of the text.
 
         Texts longer than a window are read in overlapping windows, several sources one after the other; all give one
-        distribution. `progress(done, total)` is called after each window.
-        Raises InputError for an empty question or text, and for empty or doubled candidates.
+        distribution. The options are those of `puna.answer.settings.Settings`. `progress(done, total)` is called after
+        each window; when `stop()` turns true, the best found so far is given: `coverage` and `certificate` say how far
+        it got (KeyboardInterrupt where there is nothing yet).
+        Raises InputError for an empty question or text, for empty or doubled candidates and settings out of range.
         """
         began = time.perf_counter()
+        settings = Settings(**options)
         sources = sources_of(text)
-        check(question, candidates, top)
-        prompts, size = self._prompts(question)
-        work = [
-            (order, start, end)
-            for order, source in enumerate(sources)
-            for start, end in windows(
-                source.text, self.tokenizer.encode_with_offsets(source.text)[1], size, min(OVERLAP, size // 4)
-            )
-        ]
-        findings = Findings()
-        for done, (order, start, end) in enumerate(work, 1):
-            if candidates is None:
-                self._search(findings, prompts, (order, sources[order]), (start, end), top)
-            else:
-                reading = read(self.model, prompts.about(sources[order].text[start:end]))
-                *values, refusal = self._score(prompts, reading, [*candidates, prompts.wording.refusal])
-                findings.add(dict(zip(candidates, values, strict=True)), log_sum(values), refusal)
-            if progress:
-                progress(done, len(work))
+        check(question, candidates)
         if candidates is not None:
-            findings.locate(sources, candidates)
-        if not findings:
+            settings = settings.judging()
+        if settings.calibration is not None and settings.calibration.model != self.name:
+            raise InputError("E-CALIBRATION-MODEL", fitted=settings.calibration.model, model=self.name)
+        inquiry, windows = self._inquire(question, sources, settings)
+        report, stop = progress or (lambda done, total: None), stop or (lambda: False)
+        if candidates is None:
+            findings = inquiry.search(windows, report, stop)
+        else:
+            findings = inquiry.judge(windows, candidates, report, stop)
+        if not findings.leaders:
+            if stop():
+                raise KeyboardInterrupt
             raise InputError("E-TEXT-NO-WORDS")
-        answers, nothing = findings.ranked(top)
-        length = sum(len(source.text) for source in sources)
-        coverage = Coverage(length, length, len(work))
-        return Answers(question, answers, nothing, self.name, coverage, _since(began))
+        answers = findings.answers()
+        if settings.why:
+            answers = explained(answers, inquiry.explain(findings, stop))
+        return Answers(
+            question=question,
+            answers=answers,
+            no_answer_probability=findings.no_answer_probability,
+            model=self.name,
+            coverage=_coverage(sources, windows[: inquiry.done]),
+            certificate=findings.certificate(),
+            elapsed_ms=_since(began),
+            threshold=settings.threshold,
+        )
+
+    def examine(self, question: str, text: str | Source | Iterable[Source], settings: Settings) -> Findings:
+        """Search as `ask` does and give what each window said; calibration is fitted to that."""
+        sources = sources_of(text)
+        check(question, None)
+        inquiry, windows = self._inquire(question, sources, settings)
+        return inquiry.search(windows, lambda done, total: None, lambda: False)
 
     def rank(self, question: str, candidates: Sequence[str], top: int | None = None) -> Ranking:
         """Rank candidates by the model's own knowledge, without a text; probabilities are among the candidates."""
@@ -156,36 +170,32 @@ class Reader:
             raise InputError("E-QUESTION-LONG", tokens=prompts.overhead, limit=context - room - least)
         return prompts, min(WINDOW, context - prompts.overhead - room)
 
-    def _search(
-        self,
-        findings: Findings,
-        prompts: Prompts,
-        source: tuple[int, Source],
-        window: tuple[int, int],
-        top: int,
-    ) -> None:
-        """Search the spans of one window; spans that read the same are one answer with several places."""
-        text, begin = source[1].text, window[0]
-        places: dict[str, list[tuple[int, int]]] = {}
-        for start, end in spans(text[begin : window[1]]):
-            place = (begin + start, begin + end)
-            places.setdefault(in_one_line(text[slice(*place)]), []).append(place)
-        sequences = dict(zip(places, prompts.answers(list(places)), strict=True))
-        sequences = {answer: tokens for answer, tokens in sequences.items() if 0 < len(tokens) <= LONGEST}
-        if not sequences:
-            return
-        texts = list(sequences)
-        reading = read(self.model, prompts.about(text[begin : window[1]]))
-        found = search(reading, list(sequences.values()), end=prompts.end, top=top)
-        best = {texts[index]: value for index, value in found.best}
-        (refusal,) = self._score(prompts, reading, [prompts.wording.refusal])
-        findings.add(best, log(found.mass), refusal)
-        for answer in best:
-            findings.place(answer, *source, places[answer])
+    def _inquire(
+        self, question: str, sources: Sequence[Source], settings: Settings
+    ) -> tuple[Inquiry, list[tuple[int, int, int]]]:
+        prompts, size = self._prompts(question)
+        ranges = [
+            (order, start, end)
+            for order, source in enumerate(sources)
+            for start, end in windows(
+                source.text, self.tokenizer.encode_with_offsets(source.text)[1], size, min(OVERLAP, size // 4)
+            )
+        ]
+        return Inquiry(self._shelf, prompts, sources, settings), ranges
 
     def _score(self, prompts: Prompts, reading: Reading, answers: Sequence[str]) -> list[float]:
         scored = score(reading, prompts.answers(list(answers)), end=prompts.end)
         return [float(each.sum()) for each in scored]
+
+
+def _coverage(sources: Sequence[Source], read: Sequence[tuple[int, int, int]]) -> Coverage:
+    """Count the characters of the windows that were read, those in two windows once."""
+    known = 0
+    reached = (0, 0)
+    for order, start, end in read:
+        known += end - (max(start, reached[1]) if order == reached[0] else start)
+        reached = (order, end)
+    return Coverage(sum(len(source.text) for source in sources), known, len(read))
 
 
 def _since(began: float) -> float:

@@ -24,7 +24,10 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A place where an answer stands. `line` counts from 1; `utf16` is the range in UTF-16 units (JavaScript)."""
+    """A place where an answer stands. `line` counts from 1; `utf16` is the range in UTF-16 units (JavaScript).
+
+    `loss`, where asked for: by how much the answer's log-probability falls (nats) when the sentence is hidden.
+    """
 
     source: str
     start: int
@@ -32,6 +35,24 @@ class Evidence:
     line: int
     sentence: Passage
     utf16: tuple[int, int]
+    loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Another wording of an answer, at an overlapping place."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """A sentence of a source, and by how much an answer's log-probability falls (nats) when it is hidden."""
+
+    source: str
+    sentence: Passage
+    loss: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +60,16 @@ class Answer:
     """A candidate. `probability` is among all candidates and "not in the text".
 
     `log_probability` (nats) is what the model gives the answer and its end, in the window where it gives it most.
-    `evidence` is empty where a candidate of the user's own does not stand in the text.
+    `evidence` is empty where a candidate of the user's own does not stand in the text. `variants`: other wordings, each
+    with its own probability. `why`, where asked for: all sentences, the one that carries the answer most first.
     """
 
     text: str
     probability: float
     log_probability: float
     evidence: tuple[Evidence, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    why: tuple[Support, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +82,38 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the search over all spans proves; probabilities are the model's own, means over the windows.
+
+    found: probability of the spans that were completed. unvisited: upper bound on that of all other spans.
+    outside: lower bound on the probability that the model writes something that is no span of the text.
+    exact: no span left out is more probable than the last answer given. nodes, passes: work done.
+    """
+
+    found: float
+    unvisited: float
+    outside: float
+    exact: bool
+    nodes: int
+    passes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
-    """Ranked answers, best first; iterable."""
+    """Ranked answers, best first; iterable.
+
+    `certificate` is None where the candidates were the user's own. `threshold` is the least probability of an answer
+    that keeps to the error rate asked for.
+    """
 
     question: str
     answers: tuple[Answer, ...]
     no_answer_probability: float
     model: str
     coverage: Coverage
+    certificate: Certificate | None
     elapsed_ms: float
+    threshold: float | None = None
 
     def __iter__(self) -> Iterator[Answer]:
         return iter(self.answers)
@@ -76,8 +123,13 @@ class Answers:
 
     @property
     def best(self) -> Answer | None:
-        """The best answer, None where "not in the text" is more probable than not."""
-        return self.answers[0] if self.answers and self.no_answer_probability <= 0.5 else None
+        """The best answer; None where it is below the threshold, or without one, where no answer is likelier."""
+        if not self.answers:
+            return None
+        sure = self.no_answer_probability <= 0.5
+        if self.threshold is not None:
+            sure = self.answers[0].probability >= self.threshold
+        return self.answers[0] if sure else None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the object that `puna ask --json` prints."""
@@ -100,5 +152,6 @@ class Ranking:
         """Give the object that `puna rank --json` prints."""
         found = asdict(self)
         for answer in found["answers"]:
-            del answer["evidence"]
+            for name in ("evidence", "variants", "why"):
+                del answer[name]
         return found

@@ -2,8 +2,11 @@
 
 import click
 
-from puna.cli.inputs import json_option, model_option, read_sources
-from puna.cli.output import print_answers, print_hidden, print_json, print_reading, progress
+from puna.answer.normalise import NORMALISATIONS
+from puna.answer.spans import MAX_CHARS, MAX_WORDS
+from puna.cli.inputs import json_option, model_option, read_sources, share
+from puna.cli.interrupt import stopping
+from puna.cli.output import print_answers, print_hidden, print_json, print_reading, print_why, progress
 
 
 @click.command(short_help="Answer a question from text, ranked.")
@@ -15,6 +18,26 @@ from puna.cli.output import print_answers, print_hidden, print_json, print_readi
     "--candidate", "candidates", multiple=True, help="An answer to judge, instead of all spans of the text."
 )
 @click.option("--top", default=5, show_default=True, help="How many answers to give.")
+@click.option("--max-words", default=MAX_WORDS, show_default=True, help="Longest answer, in words.")
+@click.option("--max-chars", default=MAX_CHARS, show_default=True, help="Longest answer in Chinese, in characters.")
+@click.option("--exact", is_flag=True, help="Search until it is proven that no span of all texts is better.")
+@click.option("--max-nodes", type=int, help="Budget of the search in each window of text.  [default: 8192]")
+@click.option(
+    "--normalise",
+    type=click.Choice(NORMALISATIONS),
+    default="sum",
+    show_default=True,
+    help="How answers of different length are compared.",
+)
+@click.option("--group/--no-group", default=True, help="Show overlapping wordings as one answer, or each alone.")
+@click.option("--why", is_flag=True, help="Hide each sentence in turn and say what the answer loses.")
+@click.option("--calibration", metavar="FILE", help="A file of puna calibrate, for honest probabilities.")
+@click.option(
+    "--max-error",
+    metavar="SHARE",
+    callback=share,
+    help="Answer only where at most this share goes wrong, such as 5%.",
+)
 @model_option
 @click.option("--encoding", default="utf-8", show_default=True, help="Encoding of the files.")
 @json_option
@@ -25,6 +48,15 @@ def ask(
     more_files: tuple[str, ...],
     candidates: tuple[str, ...],
     top: int,
+    max_words: int,
+    max_chars: int,
+    exact: bool,
+    max_nodes: int | None,
+    normalise: str,
+    group: bool,
+    why: bool,
+    calibration: str | None,
+    max_error: float | None,
     model: str | None,
     encoding: str,
     as_json: bool,
@@ -32,27 +64,51 @@ def ask(
     """Answer QUESTION from text: every answer ranked, with its probability and its place.
 
     The text comes from FILEs ("-" is standard input) or --text. Without --candidate every span of the text is a
-    candidate. Exits 0 if answered, 1 if the text probably holds no answer, 2 on bad input.
+    candidate. Ctrl-C ends the search with the best answers so far. Exits 0 if answered, 1 if the text probably holds
+    no answer, 2 on bad input, 130 if it was stopped.
 
     \b
     Examples:
       puna ask "Who led the expedition?" --file report.txt
       puna ask 世界上最高的山峰是什么？ --text 珠穆朗玛峰是世界上最高的山峰。 --candidate 珠穆朗玛峰 --candidate 泰山
       cat report.txt | puna ask "When did it end?" - --json
+      puna ask "Who led the expedition?" --file report.txt --why
+      puna ask "Who led the expedition?" --file report.txt --calibration calib.json --max-error 5%
     """
+    from puna.answer.calibration import load_calibration
     from puna.answer.checks import check, sources_of
+    from puna.answer.settings import Options, Settings
 
-    check(question, candidates or None, top)
+    options: Options = {
+        "top": top,
+        "max_words": max_words,
+        "max_chars": max_chars,
+        "exact": exact,
+        "max_nodes": max_nodes,
+        "normalise": normalise,
+        "group": group,
+        "why": why,
+        "calibration": load_calibration(calibration) if calibration else None,
+        "max_error": max_error,
+    }
+    settings = Settings(**options)
+    if candidates:
+        settings.judging()
+    check(question, candidates or None)
     sources = sources_of(read_sources(texts, (*files, *more_files), encoding))
     import puna
 
-    with progress(question) as report:
-        found = puna.load(model).ask(question, sources, candidates or None, top, report)
+    reader = puna.load(model)
+    with progress(question) as report, stopping() as stop:
+        found = reader.ask(question, sources, candidates or None, progress=report, stop=stop, **options)
     if as_json:
         print_json(found.to_dict())
     else:
         print_answers(found)
-        print_reading(question, found.coverage, found.elapsed_ms, found.model)
+        print_why(found)
+        print_reading(found, stopped=stop())
         if candidates:
             print_hidden(question, len(found), len(candidates))
+    if stop():
+        return 130
     return 0 if found.best else 1

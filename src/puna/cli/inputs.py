@@ -18,6 +18,17 @@ model_option = click.option(
 )
 
 
+def share(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """Take an option such as "5%" or "0.05" as a fraction."""
+    if value is None:
+        return None
+    text = value.strip().replace("％", "%")
+    try:
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no share such as 5% or 0.05", context, parameter) from None
+
+
 def read_sources(texts: tuple[str, ...], files: tuple[str, ...], encoding: str) -> "list[Source]":
     """Give a source for each text and file; "-" is standard input. Raises InputError for what cannot be read."""
     from puna.answer.types import Source

@@ -5,12 +5,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from puna.answer.types import Answer, Answers, Coverage, Evidence
+    from puna.answer.types import Answer, Answers, Evidence
 
 _BAR = 10  # cells of a full probability bar
 _SHOWN = 160  # characters of a sentence shown around an answer
@@ -25,6 +26,14 @@ _WORDS = {
         "nothing": "not in the text",
         "read": "read {read} of {characters} characters in {windows} window(s), {seconds:.1f} s, {model}",
         "reading": "reading",
+        "wording": " (+1 wording)",
+        "wordings": " (+{count} wordings)",
+        "carries": "what the first answer loses (nats) when a sentence is hidden",
+        "certificate": "searched {nodes} nodes in {passes} passes: answers found hold {found:.1%} of the model's "
+        "probability, others at most {unvisited:.1%}, {outside:.1%} lies outside the text; {proof}",
+        "exact": "no better answer was missed",
+        "bounded": "a better answer may have been missed (--exact makes sure)",
+        "stopped": "stopped: {read} of {characters} characters were read; the best so far",
         "hidden": "the {top} best are shown; --top {all} shows all",
     },
     "zh": {
@@ -37,6 +46,14 @@ _WORDS = {
         "nothing": "文中没有答案",
         "read": "共 {characters} 字，已读 {read} 字，{windows} 个窗口，{seconds:.1f} 秒，{model}",
         "reading": "阅读中",
+        "wording": "（另有 1 种说法）",
+        "wordings": "（另有 {count} 种说法）",
+        "carries": "隐去某一句后第一个答案的损失（nat）",
+        "certificate": "搜索 {nodes} 个节点，{passes} 轮：已找到的答案占模型概率的 {found:.1%}，"
+        "其余至多 {unvisited:.1%}，原文之外 {outside:.1%}；{proof}",
+        "exact": "没有漏掉更好的答案",
+        "bounded": "可能漏掉了更好的答案（--exact 可确保不漏）",
+        "stopped": "已停止：共 {characters} 字，已读 {read} 字；以下是目前最好的结果",
         "hidden": "只显示最好的 {top} 个；--top {all} 显示全部",
     },
 }
@@ -65,7 +82,10 @@ def print_answers(found: "Answers") -> None:
     _table(
         [words["answer"], words["probability"], words["place"]],
         [
-            ([str(rank), answer.text, _bar(answer.probability), place], _sentence(answer.evidence[:1]))
+            (
+                [str(rank), answer.text + _wordings(words, answer), _bar(answer.probability), place],
+                _sentence(answer.evidence[:1]),
+            )
             for rank, (answer, place) in enumerate(zip(found.answers, places, strict=True), 1)
         ]
         + [(["", words["nothing"], _bar(found.no_answer_probability), ""], "")],
@@ -79,16 +99,37 @@ def print_ranking(question: str, answers: "tuple[Answer, ...]") -> None:
     _table([words["answer"], words["probability"]], rows)
 
 
-def print_reading(question: str, coverage: "Coverage", elapsed_ms: float, model: str) -> None:
-    """Say on stderr what was read."""
-    text = _WORDS[language(question)]["read"].format(
-        read=coverage.read,
-        characters=coverage.characters,
-        windows=coverage.windows,
-        seconds=elapsed_ms / 1000,
-        model=model,
-    )
-    click.secho(text, err=True, dim=True)
+def print_why(found: "Answers") -> None:
+    """Print the sentences that carry the first answer, where that was asked for."""
+    words = _WORDS[language(found.question)]
+    supports = found.answers[0].why if found.answers else None
+    if supports:
+        rows = [([f"{support.loss:+.2f}", _squeezed(support.sentence.text)], "") for support in supports]
+        click.echo()
+        _table([words["carries"]], rows)
+
+
+def print_reading(found: "Answers", *, stopped: bool) -> None:
+    """Say on stderr what was read, and what the search proves."""
+    words = _WORDS[language(found.question)]
+    coverage, proof = found.coverage, found.certificate
+    lines = [
+        words["read"].format(
+            read=coverage.read,
+            characters=coverage.characters,
+            windows=coverage.windows,
+            seconds=found.elapsed_ms / 1000,
+            model=found.model,
+        )
+    ]
+    if stopped:
+        lines[0] = words["stopped"].format(read=coverage.read, characters=coverage.characters)
+    if proof:
+        lines.append(
+            words["certificate"].format(**asdict(proof), proof=words["exact" if proof.exact else "bounded"])
+        )
+    for line in lines:
+        click.secho(line, err=True, dim=True)
 
 
 def print_hidden(question: str, shown: int, every: int) -> None:
@@ -115,6 +156,11 @@ def _bar(probability: float) -> str:
     eighths = round(probability * _BAR * 8)
     blocks = "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
     return f"{probability * 100:5.1f} % {blocks:<{_BAR}}"
+
+
+def _wordings(words: dict[str, str], answer: "Answer") -> str:
+    count = len(answer.variants)
+    return words["wording" if count == 1 else "wordings"].format(count=count) if count else ""
 
 
 def _place(words: dict[str, str], answer: "Answer", several: bool) -> str:
@@ -144,6 +190,12 @@ def _sentence(places: "tuple[Evidence, ...]") -> str:
     if len(after) > _SHOWN // 2:
         after = after[: _SHOWN // 2] + "…"
     return f"{before}«{answer}»{after}"
+
+
+def _squeezed(text: str) -> str:
+    """A sentence on one line, long ones cut."""
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def _table(heads: list[str], rows: list[tuple[list[str], str]]) -> None:

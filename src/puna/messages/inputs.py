@@ -42,6 +42,59 @@ MESSAGES: dict[str, Message] = {
         ("--top is {top}, wanted 1 or more", "--top 5 shows the five best answers"),
         ("--top 是 {top}，应至少为 1", "--top 5 显示最好的五个答案"),
     ),
+    "E-SPAN-LENGTH": Message(
+        ("{option} is {value}, wanted 1 or more", "--max-words 12 and --max-chars 24 are the defaults"),
+        ("{option} 是 {value}，应至少为 1", "默认是 --max-words 12 和 --max-chars 24"),
+    ),
+    "E-MAX-NODES": Message(
+        ("--max-nodes is {value}, wanted 1 or more", "leave it out for the default, or use --exact for no limit"),
+        ("--max-nodes 是 {value}，应至少为 1", "不写则用默认值；--exact 不设上限"),
+    ),
+    "E-EXACT-BUDGET": Message(
+        (
+            "--exact and --max-nodes exclude each other",
+            "--exact searches until the answers are proven; leave one out",
+        ),
+        ("--exact 和 --max-nodes 不能同时使用", "--exact 会一直搜索到答案得到证明；请去掉其中一个"),
+    ),
+    "E-NORMALISE": Message(
+        ("there is no normalisation {value}", "choose one of {known}"),
+        ("没有名为 {value} 的归一化方式", "可选：{known}"),
+    ),
+    "E-MAX-ERROR": Message(
+        ("an error rate of {value} makes no sense", "give a share between 0 and 1, such as 5% or 0.05"),
+        ("错误率 {value} 没有意义", "请给出 0 到 1 之间的比例，例如 5% 或 0.05"),
+    ),
+    "E-MAX-ERROR-UNCALIBRATED": Message(
+        ("an error rate can be kept only with a calibration", "fit one: puna calibrate ROWS.jsonl -o calib.json"),
+        ("只有校准之后才能控制错误率", "请先校准：puna calibrate ROWS.jsonl -o calib.json"),
+    ),
+    "E-MAX-ERROR-UNREACHED": Message(
+        (
+            "no threshold keeps the error rate at {wanted}: the least that {rows} rows showed is {least}",
+            "ask for more, use a better model, or calibrate on more rows",
+        ),
+        (
+            "没有阈值能把错误率控制在 {wanted}：{rows} 行数据中最低是 {least}",
+            "请放宽要求、换更好的模型，或用更多数据校准",
+        ),
+    ),
+    "E-MAX-ERROR-CANDIDATES": Message(
+        ("--max-error is for answers found in the text", "leave out --max-error or the candidates"),
+        ("--max-error 只用于在文本中找到的答案", "请去掉 --max-error 或候选答案"),
+    ),
+    "E-CALIBRATION-FILE": Message(
+        ("{path} is no calibration of this version", "make it anew: puna calibrate ROWS.jsonl -o calib.json"),
+        ("{path} 不是本版本的校准文件", "请重新生成：puna calibrate ROWS.jsonl -o calib.json"),
+    ),
+    "E-CALIBRATION-MODEL": Message(
+        ("the calibration is for {fitted}, not for {model}", "calibrate this model: puna calibrate ROWS.jsonl"),
+        ("校准文件属于 {fitted}，不是 {model}", "请为这个模型校准：puna calibrate ROWS.jsonl"),
+    ),
+    "E-CALIBRATION-NORMALISE": Message(
+        ("the calibration is for --normalise {fitted}, not {value}", "use the same, or calibrate anew"),
+        ("校准文件用的是 --normalise {fitted}，不是 {value}", "请保持一致，或重新校准"),
+    ),
     "E-FILE-READ": Message(
         ("{path} cannot be read: {reason}", "check that it is a file and that you may read it"),
         ("无法读取 {path}：{reason}", "请检查它是不是文件，以及是否有读取权限"),

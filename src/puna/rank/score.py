@@ -31,12 +31,19 @@ class Reading:
 
         A trie of more than ROWS nodes must be a chain: each part then stands on the one before.
         """
+        if self.cache.length != self.length:
+            raise RuntimeError("the cache has gone on to another reading")
         try:
             starts = range(0, len(trie.tokens), ROWS)
             parts = [self._forward(trie, start, min(start + ROWS, len(trie.tokens))) for start in starts]
         finally:
             self.cache.truncate(self.length)
         return torch.cat(parts) if parts else self.hidden[:0]
+
+    def until(self, length: int) -> "Reading":
+        """Give the reading of the first `length` tokens, nothing known of what follows; this one is over."""
+        self.cache.truncate(length)
+        return Reading(self.model, self.cache, self.hidden[:0], length)
 
     def _forward(self, trie: Trie, start: int, stop: int) -> Tensor:
         count, device = stop - start, self.model.device

@@ -1,4 +1,4 @@
-"""The k most probable token sequences of a trie, exactly, by best-first search.
+"""The most probable token sequences of a trie, exactly, by best-first search.
 
 The log-probability of a path only falls as it grows, so a node's own is an upper bound for everything below it.
 Nodes are opened in that order, many in one packed forward, until the best node left is worse than the k-th best
@@ -9,7 +9,7 @@ goal for T5, by scoring every span.)
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,131 +23,172 @@ _LOOKAHEAD = 6  # tokens opened in advance along a path that does not branch
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Result of a search; log-probabilities in nats, the end token's included.
+    """What a search knows; log-probabilities in nats, the end token's included.
 
-    best: (index of the sequence, log-probability), best first. mass: probability of all sequences that were
-    completed. unvisited: upper bound on the probability of all that were not. nodes, passes: work done.
+    complete: (index of the sequence, log-probability) of all that were completed, best first. bound: no other
+    sequence has a higher log-probability than this. mass: probability of the completed ones together. unvisited:
+    upper bound on that of all others. nodes, passes: work done. aside: log-probability of the sequence set aside.
     """
 
-    best: list[tuple[int, float]]
+    complete: list[tuple[int, float]]
+    bound: float
     mass: float
     unvisited: float
     nodes: int
     passes: int
+    aside: float
 
     @property
     def outside(self) -> float:
         """Lower bound on the probability that the model writes something else than one of the sequences."""
         return max(0.0, 1.0 - self.mass - self.unvisited)
 
+    def proves(self, top: int) -> bool:
+        """Tell whether the first `top` are surely the most probable of all sequences, or all there are."""
+        return self.bound <= (self.complete[top - 1][1] if len(self.complete) >= top else -math.inf)
 
-@torch.inference_mode()
-def search(
-    reading: Reading,
-    sequences: Sequence[list[int]],
-    *,
-    end: int,
-    top: int = 5,
-    gap: float = 1.0,
-    max_passes: int | None = None,
-) -> Found:
-    """Find the `top` most probable of the sequences (distinct, of 1 to ROWS tokens), each followed by `end`.
 
-    With a `gap` below 1 the search goes on until at most that much probability is unvisited, so that `mass` can be
-    trusted too. `max_passes` bounds the work; `unvisited` then says what may have been missed.
+class Search:
+    """A search over sequences (distinct, of 1 to ROWS tokens), each followed by `end`; it can be run on.
+
+    `aside`: a sequence that is scored with them in the first pass but is none of them, such as a refusal.
     """
-    return _Search(reading, build_trie(sequences), end).run(top, gap, max_passes)
 
-
-class _Search:
-    """The state of one search: what is open, what waits, what was found."""
-
-    def __init__(self, reading: Reading, trie: Trie, end: int) -> None:
-        self.reading, self.trie, self.end = reading, trie, end
-        self.children: list[list[int]] = [[] for _ in trie.tokens]
-        self.roots: list[int] = []
+    def __init__(
+        self, reading: Reading, sequences: Sequence[list[int]], *, end: int, aside: Sequence[int] = ()
+    ) -> None:
+        self._reading, self._end = reading, end
+        trie = build_trie([*sequences, list(aside)])
+        self._trie = trie
+        self._children: list[list[int]] = [[] for _ in trie.tokens]
+        self._roots: list[int] = []
         for node, parent in enumerate(trie.parents):
-            (self.children[parent] if parent >= 0 else self.roots).append(node)
-        self.sequence_at = {path[-1]: index for index, path in enumerate(trie.paths)}
-        self.log_probability: dict[int, float] = {}  # of the path to a node
-        self.waiting: list[tuple[float, int]] = []
-        self.complete: list[tuple[float, int]] = []
-        self.mass = 0.0
-        self.passes = self.nodes = 0
+            (self._children[parent] if parent >= 0 else self._roots).append(node)
+        *paths, self._aside = trie.paths
+        self._sequence_at = {path[-1]: index for index, path in enumerate(paths)}
+        self._value: dict[int, float] = {-1: 0.0}  # log-probability of the path to a node; -1 is the reading itself
+        self._waiting = [(0.0, -1)]  # a heap of (minus log-probability, node)
+        self._complete: list[tuple[float, int]] = []
+        self._aside_value = -math.inf
+        self._mass = 0.0
+        self._passes = self._nodes = 0
 
-    def run(self, top: int, gap: float, max_passes: int | None) -> Found:
-        """Open nodes until the certificate holds or the passes are used up."""
-        self._settle(self.reading.hidden, [-1], [])
-        while self.waiting and (max_passes is None or self.passes < max_passes):
-            self.complete.sort(reverse=True)
-            worst = self.complete[top - 1][0] if len(self.complete) >= top else -torch.inf
-            if -self.waiting[0][0] <= worst and self.unvisited <= gap:
-                break
-            rows, new = self._choose()
-            self._settle(self._forward(rows), rows, new)
-            self.passes += 1
-        self.complete.sort(reverse=True)
-        best = [(index, value) for value, index in self.complete[:top]]
-        return Found(best, self.mass, self.unvisited, self.nodes, self.passes)
+    @torch.inference_mode()
+    def run(
+        self,
+        top: int = 5,
+        *,
+        tolerance: float = math.inf,
+        floor: float = math.inf,
+        max_nodes: int | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Found:
+        """Go on until the `top` most probable sequences are found and proven, and nothing left exceeds `floor` nats.
 
-    @property
-    def unvisited(self) -> float:
-        """Bound on the probability of everything below the nodes that wait."""
-        return float(torch.tensor([-value for value, _ in self.waiting], dtype=torch.float64).exp().sum())
-
-    def _choose(self) -> tuple[list[int], list[int]]:
-        """Fill a pass: the best waiting nodes, what leads to them, and what surely follows them.
-
-        Gives (all nodes of the pass, parents first; those opened for the first time).
+        With a `tolerance` it also goes on until what is unvisited is at most that share of the mass known, the sequence
+        aside included. `max_nodes` bounds the work of all runs together, `stop()` ends it between two passes; what then
+        holds is said by `bound` and `unvisited`.
         """
-        rows: dict[int, None] = {}
-        new: dict[int, None] = {}
-        while self.waiting:
-            node = self.waiting[0][1]
-            path = [node]
-            while (parent := self.trie.parents[path[-1]]) >= 0:
-                path.append(parent)
-            path = [n for n in reversed(path) if n not in rows]
+        while self._waiting and not stop():
+            room = ROWS if max_nodes is None else max_nodes - self._nodes
+            if self._waiting[0][1] < 0:
+                self._start(min(room, ROWS - len(self._aside)))
+                continue
+            found = self._found()
+            known = found.mass + math.exp(found.aside)
+            done = found.proves(top) and found.bound <= floor and found.unvisited <= tolerance * known
+            if room < 1 or done:
+                return found
+            self._pass(*self._choose(min(room, ROWS)))
+        return self._found()
+
+    def _found(self) -> Found:
+        self._complete.sort(reverse=True)
+        return Found(
+            complete=[(index, value) for value, index in self._complete],
+            bound=-self._waiting[0][0] if self._waiting else -math.inf,
+            mass=self._mass,
+            unvisited=math.fsum(math.exp(-value) for value, _ in self._waiting),
+            nodes=self._nodes,
+            passes=self._passes,
+            aside=self._aside_value,
+        )
+
+    def _start(self, limit: int) -> None:
+        """Take the first tokens' log-probabilities from the reading; open the sequence set aside and some more."""
+        self._waiting = []
+        self._settle(self._reading.hidden, [-1], {-1})
+        if self._aside:
+            self._waiting = [item for item in self._waiting if item[1] not in self._aside]
+            heapq.heapify(self._waiting)
+            self._pass(*self._choose(limit, self._aside))
+            self._nodes -= len(self._aside)
+
+    def _path(self, node: int) -> list[int]:
+        """Nodes from a root to this one."""
+        path = [node]
+        while (parent := self._trie.parents[path[-1]]) >= 0:
+            path.append(parent)
+        return path[::-1]
+
+    def _choose(self, limit: int, first: Sequence[int] = ()) -> tuple[list[int], set[int]]:
+        """Fill a pass: `first`, then the best waiting nodes, what leads to them, and what surely follows them.
+
+        Gives (all nodes of the pass, parents first; those opened for the first time, at most `limit` and `first`).
+        """
+        rows = dict.fromkeys(first)
+        new = dict.fromkeys(first)
+        limit += len(first)
+        while self._waiting and len(new) < limit:
+            node = self._waiting[0][1]
+            path = [n for n in self._path(node) if n not in rows]
             if rows and len(rows) + len(path) > ROWS:
                 break
-            heapq.heappop(self.waiting)
+            heapq.heappop(self._waiting)
             rows.update(dict.fromkeys(path))
             new[node] = None
             for _ in range(_LOOKAHEAD):
-                if len(self.children[node]) != 1 or len(rows) >= ROWS:
+                if len(self._children[node]) != 1 or len(rows) >= ROWS or len(new) >= limit:
                     break
-                node = self.children[node][0]
+                node = self._children[node][0]
                 rows[node] = new[node] = None
-        return list(rows), list(new)
+        return list(rows), set(new)
 
-    def _forward(self, rows: list[int]) -> torch.Tensor:
+    def _pass(self, rows: list[int], new: set[int]) -> None:
         place = {node: row for row, node in enumerate(rows)}
-        parents = [place.get(self.trie.parents[node], -1) for node in rows]
-        tokens, depths = self.trie.tokens, self.trie.depths
+        parents = [place.get(self._trie.parents[node], -1) for node in rows]
+        tokens, depths = self._trie.tokens, self._trie.depths
         part = Trie([tokens[n] for n in rows], parents, [depths[n] for n in rows], [])
-        return self.reading.open(part)
+        self._settle(self._reading.open(part), rows, new)
+        self._passes += 1
+        self._nodes += len(new)
 
-    def _settle(self, hidden: torch.Tensor, rows: list[int], new: list[int]) -> None:
-        """Take the log-probabilities of what follows each newly opened node; row -1 is the reading itself."""
-        place = {node: row for row, node in enumerate(rows)}
-        opened = new or [-1]
-        asked: list[tuple[int, int]] = []  # (node, child), child -1 for the end token
-        for node in opened:
-            asked += [(node, child) for child in (self.children[node] if node >= 0 else self.roots)]
-            if node in self.sequence_at:
-                asked.append((node, -1))
-        model = self.reading.model
-        where = torch.tensor([place[node] for node, _ in asked], device=model.device)
-        what = [self.trie.tokens[child] if child >= 0 else self.end for _, child in asked]
+    def _settle(self, hidden: torch.Tensor, rows: list[int], new: set[int]) -> None:
+        """Take the log-probabilities of what follows each newly opened node."""
+        asked: list[tuple[int, int, int]] = []  # (row, node, child), child -1 for the end token
+        last = self._aside[-1] if self._aside else None
+        for row, node in enumerate(rows):
+            if node not in new:
+                continue
+            asked += [(row, node, child) for child in (self._children[node] if node >= 0 else self._roots)]
+            if node in self._sequence_at or node == last:
+                asked.append((row, node, -1))
+        model = self._reading.model
+        where = torch.tensor([row for row, _, _ in asked], device=model.device)
+        what = [self._trie.tokens[child] if child >= 0 else self._end for _, _, child in asked]
         values = model.log_probs(hidden, where, torch.tensor(what, device=model.device)).tolist()
-        fresh = set(new)
-        for (node, child), value in zip(asked, values, strict=True):
-            total = self.log_probability.get(node, 0.0) + value
+        for (_, node, child), value in zip(asked, values, strict=True):
+            total = self._value[node] + value
             if child < 0:
-                self.complete.append((total, self.sequence_at[node]))
-                self.mass += math.exp(total)
-            else:
-                self.log_probability[child] = total
-                if child not in fresh:
-                    heapq.heappush(self.waiting, (-total, child))
-        self.nodes += len(new)
+                self._finish(node, total, node == last)
+                continue
+            self._value[child] = total
+            if child not in new:
+                heapq.heappush(self._waiting, (-total, child))
+
+    def _finish(self, node: int, total: float, aside: bool) -> None:
+        if aside:
+            self._aside_value = total
+        if node in self._sequence_at:
+            self._complete.append((total, self._sequence_at[node]))
+            self._mass += math.exp(total)

@@ -137,6 +137,11 @@ class Tokenizer:
         """Give the ids of a raw prompt: BOS if the model's files ask for it, then the text as `encode` does."""
         return self._prompt_ids + self.encode(text)
 
+    def encode_prompt_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Give the ids as `encode_prompt` does, and for each the range of characters it covers; BOS has none."""
+        ids, offsets = self.encode_with_offsets(text)
+        return self._prompt_ids + ids, [(0, 0)] * len(self._prompt_ids) + offsets
+
     def encode_chat(self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = True) -> list[int]:
         """Give the ids of a conversation in the model's own chat template.
 

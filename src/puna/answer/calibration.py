@@ -1,0 +1,103 @@
+"""Honest probabilities: a small model, fitted on labelled rows, from what a window's search says to what holds.
+
+A conditional logit (McFadden 1974) over everything that can be true of a window. With s the score of an answer, m the
+log of all spans' probability together, r the refusal's score and n the best answer's tokens:
+
+    an answer that was found    a·s
+    another span                b₀ + b₁·m + b₂·n
+    none                        d₀ + d₁·r + d₂·m + d₃·n
+
+Answers keep their order in a window (a > 0), so the certificate stays true. What the windows of a text say is joined as
+before (see `mixture`). "True" is an exact match with a labelled answer.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from puna.answer.mixture import Window, log_sum
+from puna.errors import InputError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """The fitted numbers, named as in the table above; as they stand here, probabilities are left as they are."""
+
+    a: float = 1.0
+    b0: float = -math.inf
+    b1: float = 0.0
+    b2: float = 0.0
+    d0: float = 0.0
+    d1: float = 1.0
+    d2: float = 0.0
+    d3: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Coefficients, what they were fitted for, and how the answers of rows not fitted on turned out.
+
+    curve: (probability, coverage, error) with falling probability: of all questions, `coverage` had a best answer at
+    least that probable, and of those at most the share `error` was wrong, as (wrong + 1) / (answered + 1).
+    """
+
+    model: str
+    normalise: str
+    rows: int
+    coefficients: Coefficients
+    curve: tuple[tuple[float, float, float], ...]
+    measured: Mapping[str, float | None]
+
+    def apply(self, window: Window) -> Window:
+        """Give the window with calibrated scores; its total then counts the spans that were not found."""
+        c, known = self.coefficients, max(window.total, -100.0)
+        candidates = {text: c.a * score for text, score in window.candidates.items()}
+        other = c.b0 + c.b1 * known + c.b2 * window.length
+        refusal = c.d0 + c.d1 * max(window.refusal, -100.0) + c.d2 * known + c.d3 * window.length
+        return replace(window, candidates=candidates, total=log_sum([*candidates.values(), other]), refusal=refusal)
+
+    def threshold(self, error: float) -> float:
+        """Least probability that keeps the share of wrong answers at `error` or below. Raises InputError if none does."""
+        if not 0 < error < 1:
+            raise InputError("E-MAX-ERROR", value=error)
+        enough = [probability for probability, _, wrong in self.curve if wrong <= error]
+        if not enough:
+            least = min((wrong for _, _, wrong in self.curve), default=1.0)
+            raise InputError("E-MAX-ERROR-UNREACHED", wanted=f"{error:.1%}", least=f"{least:.1%}", rows=self.rows)
+        return min(enough)
+
+    def to_json(self) -> str:
+        """Give the calibration file's text."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False, indent=1) + "\n"
+
+
+def load_calibration(path: str | Path) -> Calibration:
+    """Read a file that `puna calibrate` wrote. Raises InputError if it is missing or something else."""
+    try:
+        found: Any = json.loads(Path(path).read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError("E-FILE-MISSING", path=path, cwd=Path.cwd()) from None
+    except OSError as error:
+        raise InputError("E-FILE-READ", path=path, reason=str(error.strerror).lower()) from None
+    except ValueError:
+        raise InputError("E-CALIBRATION-FILE", path=path) from None
+    try:
+        if found.pop("format") != FORMAT:
+            raise ValueError
+        numbers = Coefficients(**{name: float(value) for name, value in found.pop("coefficients").items()})
+        curve = tuple((float(p), float(c), float(e)) for p, c, e in found.pop("curve"))
+        return Calibration(
+            model=str(found["model"]),
+            normalise=str(found["normalise"]),
+            rows=int(found["rows"]),
+            coefficients=numbers,
+            curve=curve,
+            measured=dict(found["measured"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InputError("E-CALIBRATION-FILE", path=path) from None
