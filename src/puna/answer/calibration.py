@@ -8,7 +8,8 @@ log of all spans' probability together, r the refusal's score and n the best ans
     none                        d₀ + d₁·r + d₂·m + d₃·n
 
 Answers keep their order in a window (a > 0), so the certificate stays true. What the windows of a text say is joined as
-before (see `mixture`). "True" is an exact match with a labelled answer.
+before (see `mixture`). "True" is an exact match with a labelled answer. The answers that count as found are the KEPT best
+of a window, so that probabilities do not depend on how many are asked for.
 """
 
 import json
@@ -22,6 +23,8 @@ from puna.answer.mixture import Window, log_sum
 from puna.errors import InputError
 
 FORMAT = 1
+LOW = -100.0  # log-probabilities below this count as this
+KEPT = 20  # answers of a window that have probabilities of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,11 @@ class Calibration:
     measured: Mapping[str, float | None]
 
     def apply(self, window: Window) -> Window:
-        """Give the window with calibrated scores; its total then counts the spans that were not found."""
-        c, known = self.coefficients, max(window.total, -100.0)
-        candidates = {text: c.a * score for text, score in window.candidates.items()}
+        """Give the window with calibrated scores of the KEPT best; its total then counts the other spans as well."""
+        c, known = self.coefficients, max(window.total, LOW)
+        candidates = {text: c.a * max(score, LOW) for text, score in kept(window).candidates.items()}
         other = c.b0 + c.b1 * known + c.b2 * window.length
-        refusal = c.d0 + c.d1 * max(window.refusal, -100.0) + c.d2 * known + c.d3 * window.length
+        refusal = c.d0 + c.d1 * max(window.refusal, LOW) + c.d2 * known + c.d3 * window.length
         return replace(window, candidates=candidates, total=log_sum([*candidates.values(), other]), refusal=refusal)
 
     def threshold(self, error: float) -> float:
@@ -76,6 +79,12 @@ class Calibration:
         return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False, indent=1) + "\n"
 
 
+def kept(window: Window) -> Window:
+    """Give the window with its KEPT best answers."""
+    best = sorted(window.candidates.items(), key=lambda item: -item[1])[:KEPT]
+    return replace(window, candidates=dict(best))
+
+
 def load_calibration(path: str | Path) -> Calibration:
     """Read a file that `puna calibrate` wrote. Raises InputError if it is missing or something else."""
     try:
@@ -90,6 +99,8 @@ def load_calibration(path: str | Path) -> Calibration:
         if found.pop("format") != FORMAT:
             raise ValueError
         numbers = Coefficients(**{name: float(value) for name, value in found.pop("coefficients").items()})
+        if not all(map(math.isfinite, asdict(numbers).values())):
+            raise ValueError
         curve = tuple((float(p), float(c), float(e)) for p, c, e in found.pop("curve"))
         return Calibration(
             model=str(found["model"]),

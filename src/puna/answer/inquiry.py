@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from puna.answer.calibration import KEPT
 from puna.answer.evidence import occurrences
 from puna.answer.findings import Findings, Look
 from puna.answer.mixture import Window, log, log_sum
@@ -125,7 +126,7 @@ class Inquiry:
         names, reading = list(sequences), self._read(*window)[1]
         search = Search(reading, list(sequences.values()), end=self._prompts.end, aside=refusal)
         reranked = settings.normalise != "sum"
-        top = max(settings.top, _POOL) if reranked else settings.top
+        top = max(settings.top, _POOL if reranked else 1, KEPT if settings.calibration else 1)
         while True:
             found = search.run(top, floor=floor, tolerance=_TOLERANCE, max_nodes=settings.budget, stop=stop)
             scores = {names[index]: value for index, value in found.complete[: top if reranked else None]}

@@ -33,6 +33,7 @@ _WORDS = {
         "probability, others at most {unvisited:.1%}, {outside:.1%} lies outside the text; {proof}",
         "exact": "no better answer was missed",
         "bounded": "a better answer may have been missed (--exact makes sure)",
+        "threshold": "the error rate asked for needs a probability of {threshold:.1%}",
         "stopped": "stopped: {read} of {characters} characters were read; the best so far",
         "hidden": "the {top} best are shown; --top {all} shows all",
     },
@@ -53,6 +54,7 @@ _WORDS = {
         "其余至多 {unvisited:.1%}，原文之外 {outside:.1%}；{proof}",
         "exact": "没有漏掉更好的答案",
         "bounded": "可能漏掉了更好的答案（--exact 可确保不漏）",
+        "threshold": "所要求的错误率需要至少 {threshold:.1%} 的概率",
         "stopped": "已停止：共 {characters} 字，已读 {read} 字；以下是目前最好的结果",
         "hidden": "只显示最好的 {top} 个；--top {all} 显示全部",
     },
@@ -128,6 +130,8 @@ def print_reading(found: "Answers", *, stopped: bool) -> None:
         lines.append(
             words["certificate"].format(**asdict(proof), proof=words["exact" if proof.exact else "bounded"])
         )
+    if found.threshold is not None:
+        lines.append(words["threshold"].format(threshold=found.threshold))
     for line in lines:
         click.secho(line, err=True, dim=True)
 
@@ -150,6 +154,26 @@ def progress(question: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(_WORDS[language(question)]["reading"], total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar over `total` pieces of work on stderr, with the time left; none when that is not a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def print_table(heads: list[str], rows: list[list[str]]) -> None:
+    """Print columns under their heads."""
+    _table(heads, [(row, "") for row in rows])
 
 
 def _bar(probability: float) -> str:
@@ -199,12 +223,15 @@ def _squeezed(text: str) -> str:
 
 
 def _table(heads: list[str], rows: list[tuple[list[str], str]]) -> None:
-    """Print columns fitted to the widest cell (Chinese characters are two cells wide), sentences below their row."""
+    """Print columns fitted to the widest cell (Chinese characters are two cells wide), sentences below their row.
+
+    There may be one head less than columns: the first, of ranks, has none.
+    """
     from rich.cells import cell_len
     from rich.console import Console
     from rich.text import Text
 
-    lines = [["", *heads], *(cells for cells, _ in rows)]
+    lines = [[""] * (len(rows[0][0]) - len(heads)) + heads, *(cells for cells, _ in rows)]
     lines = [[printable(cell) for cell in line] for line in lines]
     widths = [max(cell_len(line[column]) for line in lines) for column in range(len(lines[0]))]
     console = Console(highlight=False, soft_wrap=True)

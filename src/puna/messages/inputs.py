@@ -83,6 +83,10 @@ MESSAGES: dict[str, Message] = {
         ("--max-error is for answers found in the text", "leave out --max-error or the candidates"),
         ("--max-error 只用于在文本中找到的答案", "请去掉 --max-error 或候选答案"),
     ),
+    "E-ROWS-FEW": Message(
+        ("{rows} rows are too few to calibrate on", "give at least {fewest}, better some hundreds"),
+        ("{rows} 行数据太少，无法校准", "请至少提供 {fewest} 行，最好几百行"),
+    ),
     "E-CALIBRATION-FILE": Message(
         ("{path} is no calibration of this version", "make it anew: puna calibrate ROWS.jsonl -o calib.json"),
         ("{path} 不是本版本的校准文件", "请重新生成：puna calibrate ROWS.jsonl -o calib.json"),

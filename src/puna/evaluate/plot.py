@@ -1,0 +1,48 @@
+"""Pictures of how far probabilities can be trusted."""
+
+import importlib.util
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from puna.evaluate.calibrate import Outcome
+from puna.evaluate.reliability import risk_coverage
+
+_BINS = 10
+
+
+def drawable() -> bool:
+    """Tell whether Matplotlib is there."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def plot_calibration(held: Sequence[Outcome], raw: Sequence[Outcome], title: str) -> bytes:
+    """Draw reliability (probability against share of right answers, bins of equal size) and risk against coverage.
+
+    Gives a PNG file's content.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    reliability, risk = figure.subplots(1, 2)
+    reliability.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="honest")
+    for outcomes, name, color in ((raw, "as the model says", "tab:orange"), (held, "calibrated", "tab:blue")):
+        given = np.array([each.probability for each in outcomes])
+        right = np.array([each.right for each in outcomes], float)
+        parts = np.array_split(np.argsort(given), min(_BINS, len(given)))
+        points = [(given[part].mean(), right[part].mean()) for part in parts]
+        reliability.plot(*zip(*points, strict=True), marker="o", markersize=4, color=color, label=name)
+        risk.plot(*risk_coverage(given, right), color=color, label=name)
+    reliability.set(xlabel="probability of the best answer", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    risk.set(xlabel="coverage: share of questions answered", ylabel="risk: share answered wrongly")
+    risk.set(xlim=(0, 1), ylim=(0, 1))
+    for axes in (reliability, risk):
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    figure.suptitle(title, fontsize=11)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=144, format="png")
+    return picture.getvalue()
