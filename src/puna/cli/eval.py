@@ -2,7 +2,12 @@
 
 import click
 
+from puna.cli.eval_qa import qa
+
 
 @click.group(short_help="Measure on labelled rows.")
 def eval() -> None:
     """Measure how good the answers are, on labelled rows of your own or of a public set."""
+
+
+eval.add_command(qa)

@@ -1,4 +1,4 @@
-"""How far probabilities can be trusted, over one row or more. Every measure is the same whatever the order of the rows, ties included."""
+"""How far probabilities can be trusted, over one row or more. The order of the rows, ties included, does not matter."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -14,7 +14,7 @@ from puna.weights.refuse import shown
 
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
-_JSON_NAMES = {str: "string", list: "array", dict: "object", bool: "boolean", int: "integer"}
+_JSON_NAMES = {str: "string", list: "array", dict: "object", bool: "boolean", int: "integer", float: "number"}
 _Value = TypeVar("_Value")
 _Row = TypeVar("_Row")
 
@@ -28,10 +28,10 @@ class Fields:
     def __init__(self, path: Path, line: int, values: Mapping[str, Any], prefix: str = "") -> None:
         self.path, self.line, self._values, self._prefix = path, line, values, prefix
 
-    def text(self, name: str) -> str:
-        """Give a string that is not blank."""
+    def text(self, name: str, blank: bool = False) -> str:
+        """Give a string; it may be `blank` only where that is said."""
         found = self._get(name, str)
-        if not found.strip():
+        if not blank and not found.strip():
             raise self.error("E-ROWS-BLANK", field=self._prefix + name)
         return found
 
@@ -50,6 +50,10 @@ class Fields:
     def integer(self, name: str) -> int:
         """Give an integer."""
         return self._get(name, int)
+
+    def number(self, name: str) -> float:
+        """Give a number written with a point or an exponent."""
+        return self._get(name, float)
 
     def flag(self, name: str) -> bool:
         """Give a boolean."""
@@ -128,7 +132,7 @@ def read_rows(path: Path, parse: Callable[[Fields], _Row]) -> list[_Row]:
         raise InputError("E-FILE-READ", path=path, reason=str(reason).lower()) from None
     try:
         with file, gzip.open(file) if file.peek(2)[:2] == _GZIP else file as lines:
-            rows = [parse(row) for row in _objects(path, lines)]
+            rows = [parse(row) for row in objects(path, lines)]
     except (OSError, EOFError, zlib.error):
         raise InputError("E-ROWS-DAMAGED", path=path) from None
     if not rows:
@@ -147,7 +151,8 @@ def sample(rows: Sequence[_Row], limit: int | None, seed: int = 0) -> list[_Row]
     return [rows[index] for index in sorted(chosen)]
 
 
-def _objects(path: Path, lines: Iterable[bytes]) -> Iterator[Fields]:
+def objects(path: Path, lines: Iterable[bytes]) -> Iterator[Fields]:
+    """Give the fields of each line that is not blank; raise InputError for one that is no JSON object."""
     for number, raw in enumerate(lines, 1):
         line = raw.removeprefix(_BOM) if number == 1 else raw
         if not line.strip():

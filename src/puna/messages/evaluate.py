@@ -58,4 +58,26 @@ MESSAGES: dict[str, Message] = {
         ),
         ("{path} 第 {line} 行：unanswerable 与 answers 相互矛盾", "有答案的行是可回答的，没有答案的行才不可回答"),
     ),
+    "E-OUTPUT-WRITE": Message(
+        ("{path} cannot be written: {reason}", "name a file in a folder where you may write"),
+        ("无法写入 {path}：{reason}", "请指定一个您有写入权限的文件夹中的文件"),
+    ),
+    "E-OUTPUT-OTHER": Message(
+        ("{path}, line {line}, is no record of this command", "name a new file with --output"),
+        ("{path} 第 {line} 行不是本命令写的记录", "请用 --output 指定一个新文件"),
+    ),
+    "E-OUTPUT-ROWS": Message(
+        (
+            "{path} holds {count} record(s) of other rows",
+            "give the rows, --limit and --seed that it was begun with (a larger --limit is fine), or a new --output",
+        ),
+        (
+            "{path} 里有 {count} 条记录属于别的数据行",
+            "请使用开始时的数据行、--limit 和 --seed（--limit 可以更大），或用 --output 指定新文件",
+        ),
+    ),
+    "E-OUTPUT-MODEL": Message(
+        ("{path} holds answers of the model {found}, not of {model}", "name a new file with --output"),
+        ("{path} 里是模型 {found} 的答案，不是 {model} 的", "请用 --output 指定一个新文件"),
+    ),
 }
