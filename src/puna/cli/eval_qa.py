@@ -98,12 +98,14 @@ def _progress(
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600) as bar:
-        task = bar.add_task(words["asking"], total=total, completed=len(done))
+        task = bar.add_task(words["asking"], total=total)
 
         def report(found: "Sequence[Observation]") -> None:
             em, f1 = (100 * sum(values) / len(found) for values in zip(*((o.em, o.f1) for o in found), strict=True))
             bar.update(task, completed=len(found), description=f"{words['asking']}  EM {em:.1f}  F1 {f1:.1f}")
 
+        if done:
+            report(done)
         yield report
 
 
