@@ -26,9 +26,11 @@ def score_hiding(
 ) -> Float[Tensor, "n c"]:
     """Score c candidates behind `tail` n times, each time with one range of the reading's tokens hidden from both.
 
-    `reading` is what stands before `tail`; an empty range hides nothing. Gives log-probabilities (nats), `end` included.
-    All variants are branches of packed forwards over one cache; the reading is not changed.
+    `reading` is what stands before `tail` (one token or more); an empty range hides nothing. Gives log-probabilities
+    (nats), `end` included. All variants are branches of packed forwards over one cache; the reading is not changed.
     """
+    if reading.cache.length != reading.length:
+        raise RuntimeError("the cache has gone on to another reading")
     trie = build_trie([[*tail, *candidate] for candidate in candidates])
     rows, targets = [], []
     for candidate, path in zip(candidates, trie.paths, strict=True):
@@ -55,7 +57,7 @@ def score_hiding(
         for own_states in torch.split(states, size):
             values = reading.model.log_probs(own_states, where, what)
             totals.append(torch.stack([each.sum() for each in torch.split(values, sizes)]))
-    return torch.stack(totals).cpu()
+    return torch.stack(totals).cpu() if totals else torch.empty(0, len(candidates))
 
 
 def _parts(items: Sequence[tuple[int, int]], size: int) -> Iterator[Sequence[tuple[int, int]]]:

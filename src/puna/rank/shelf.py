@@ -1,6 +1,7 @@
 """The last prompt that was read, kept so that the next one reads only where it differs."""
 
 from collections.abc import Sequence
+from copy import copy
 from itertools import pairwise
 
 import torch
@@ -33,11 +34,13 @@ class Shelf:
             (
                 cut
                 for n, cut in enumerate(cuts, 1)
-                if cuts[:n] == self._cuts[:n] and tokens[:cut] == self._tokens[:cut]
+                if cut <= self._cache.length and cuts[:n] == self._cuts[:n] and tokens[:cut] == self._tokens[:cut]
             ),
             default=0,
         )
         self._tokens, self._cuts = [], ()  # an interrupted reading leaves nothing to go on from
+        before, self._cache = self._cache, copy(self._cache)  # the same slots
+        before.truncate(0)  # so that a reading which is over cannot pass for one of the same length
         self._cache.truncate(kept)
         hidden = torch.empty(0)
         for start, end in pairwise((kept, *(cut for cut in cuts if cut > kept), len(tokens))):
