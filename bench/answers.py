@@ -1,0 +1,212 @@
+"""How well Puna answers, measured on public sets: exact search against greedy text by the same model and prompt.
+
+    python bench/answers.py --markdown docs/measured-answers.md
+
+Needs the default model (`puna pull`) and PUNA_DATA. Every row is kept in --output as it is done; the same command goes on
+from there.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+
+import torch
+
+import puna
+from puna.answer.mixture import Window
+from puna.answer.normalise import NORMALISATIONS
+from puna.answer.prompt import Prompts, wording_for
+from puna.answer.reader import Reader
+from puna.answer.spans import in_one_line
+from puna.decode.generate import generate
+from puna.decode.sampling import Sampling
+from puna.evaluate.calibrate import calibrate
+from puna.evaluate.calibrate import observe as observe_windows
+from puna.evaluate.fit import Example
+from puna.evaluate.metrics import exact_match_and_f1
+from puna.evaluate.observation import Observation, Ranked
+from puna.evaluate.qa import observe
+from puna.evaluate.rows import QuestionRow, question_row, read_rows, sample
+from puna.evaluate.summary import summarise
+
+SETS = {
+    "SQuAD 1.1": "squad11/dev_a",
+    "SQuAD 2.0": "squad20/dev_a",
+    "CMRC 2018": "cmrc2018/dev_a",
+    "DRCD": "drcd/dev",
+    "DuReader-robust": "dureader_robust/dev",
+}
+NORMALISED = ("SQuAD 1.1", "CMRC 2018")  # on these, all ways to compare answers of different length are measured
+CALIBRATED = ("SQuAD 2.0", "CMRC 2018")  # and on these, what calibration does
+
+
+def greedy(reader: Reader, row: QuestionRow) -> dict[str, object]:
+    """Let the model write its answer behind the same prompt, up to the line's end."""
+    began = time.perf_counter()
+    prompts = Prompts(reader.tokenizer, wording_for(row.question), row.question)
+    tokens = prompts.about(row.context).tokens
+    settings = Sampling()
+    written = generate(
+        reader.model, reader.tokenizer, tokens, settings, max_tokens=64, stop=["\n"], on_text=None, new_text=False
+    )
+    text = written.text.strip()
+    refused = text == prompts.wording.refusal
+    em, f1 = exact_match_and_f1(row.question, "" if refused else text, row.answers)
+    return {
+        "text": text,
+        "refused": refused,
+        "span": bool(text) and in_one_line(text) in in_one_line(row.context),
+        "em": em,
+        "f1": f1,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def measure(reader: Reader, name: str, row: QuestionRow, refusing: bool, normalise: bool) -> dict[str, object]:
+    """Everything about one row."""
+    record: dict[str, object] = {"set": name, "id": row.id, "search": asdict(observe(reader, row, refusing))}
+    if name in CALIBRATED:
+        example = observe_windows(reader, row)
+        record["windows"] = [asdict(window) for window in example.windows] if example else []
+        record["right"] = sorted(example.right) if example else []
+    if normalise:
+        record["normalised"] = {
+            how: [exact_match_and_f1(row.question, answer.text, row.answers) for answer in answers]
+            for how in NORMALISATIONS
+            if (answers := reader.ask(row.question, row.context, normalise=how).answers)
+        }
+    record["greedy"] = greedy(reader, row)
+    return record
+
+
+def records(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """Measure the rows that are not in the output file yet; give all."""
+    data = Path(os.environ["PUNA_DATA"])
+    known = {}
+    if arguments.output.exists():
+        lines = [json.loads(line) for line in arguments.output.read_text("utf-8").splitlines()]
+        known = {(line["set"], line["id"]): line for line in lines}
+    reader = puna.load()
+    for name, place in SETS.items():
+        every = read_rows(data / f"{place}.jsonl.gz", question_row)
+        refusing = any(row.unanswerable for row in every)
+        for number, row in enumerate(sample(every, arguments.limit), 1):
+            if (name, row.id) not in known:
+                normalise = name in NORMALISED and number <= arguments.normalised
+                record = measure(reader, name, row, refusing, normalise)
+                with arguments.output.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                known[name, row.id] = record
+                print(f"\r{name}: {number} of {arguments.limit} ", end="", file=sys.stderr, flush=True)
+            yield known[name, row.id]
+
+
+def observation(record: dict) -> Observation:
+    """Read a record's search back."""
+    fields = dict(record["search"])
+    fields["answers"] = tuple(Ranked(**answer) for answer in fields["answers"])
+    return Observation(**{**fields, "gold": tuple(fields["gold"])})
+
+
+def example(record: dict) -> Example:
+    """Read a record's windows back."""
+    windows = tuple(Window(**window) for window in record["windows"])
+    return Example(windows, frozenset(record["right"]), not record["search"]["gold"])
+
+
+def page(found: list[dict], limit: int, normalised: int) -> str:
+    """Write the tables as Markdown."""
+    lines = [
+        "# Measured: answers",
+        "",
+        f"Written by `python bench/answers.py --limit {limit} --normalised {normalised} "
+        f"--markdown docs/measured-answers.md`; {platform.machine()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}, torch {torch.__version__}. The model is the default one, SmolLM2-135M-Instruct "
+        f"(Q4_1), not trained for reading. {limit} random rows of each set (seed 0); exact match and F1 in percent, by "
+        "the official scripts' rules (SQuAD's; CMRC 2018's for the Chinese sets).",
+        "",
+        "## Exact search against greedy text",
+        "",
+        "The same model and prompt; greedy text is what it writes up to the end of the line. *Spans*: share of the "
+        "texts written that stand in the context word for word. *Proven*: searches that ended with the certificate.",
+        "",
+        "| set | search: EM | F1 | best of 5: EM | F1 | greedy: EM | F1 | spans | proven | nodes | passes |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    by_set = {name: [record for record in found if record["set"] == name] for name in SETS}
+    for name, rows in by_set.items():
+        s = summarise([observation(row) for row in rows], name == "SQuAD 2.0")
+        written = [row["greedy"] for row in rows]
+        em, f1, spans = (100 * fmean(float(w[key]) for w in written) for key in ("em", "f1", "span"))
+        lines.append(
+            f"| {name} | {s.em:.1f} | {s.f1:.1f} | {s.top5_em:.1f} | {s.top5_f1:.1f} | {em:.1f} | {f1:.1f} "
+            f"| {spans:.0f} % | {100 * s.exact_share:.0f} % | {s.nodes_per_question:.0f} | {s.passes_per_question:.1f} |"
+        )
+    s = summarise([observation(row) for row in by_set["SQuAD 2.0"]], True)
+    lines += [
+        "",
+        f"SQuAD 2.0 holds questions without an answer. Of those that have one, search got EM {s.has_answer_em:.1f}, F1 "
+        f"{s.has_answer_f1:.1f}; {s.no_answer_accuracy:.1f} % of the others were seen as such.",
+        "",
+        "## Ways to compare answers of different length",
+        "",
+        f"`--normalise` re-ranks the 32 most probable spans (see [how it works](how-it-works.md)); `sum` is the default. "
+        f"The first {normalised} of the rows.",
+        "",
+        "| set | " + " | ".join(f"{how}: EM | F1 | best of 5: F1" for how in NORMALISATIONS) + " |",
+        "|---" * (1 + 3 * len(NORMALISATIONS)) + "|",
+    ]
+    for name in NORMALISED:
+        cells = []
+        for how in NORMALISATIONS:
+            ranked = [row["normalised"][how] for row in by_set[name] if "normalised" in row]
+            cells += [100 * fmean(r[0][0] for r in ranked), 100 * fmean(r[0][1] for r in ranked)]
+            cells.append(100 * fmean(max(f1 for _, f1 in r) for r in ranked))
+        lines.append(f"| {name} | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
+    lines += [
+        "",
+        "## Calibration",
+        "",
+        "`puna calibrate` on the same rows, five folds, each judged by a fit on the others: how far the best answer's "
+        "probability is from how often it is right (ECE), its Brier score, and how well P(not in the text) tells "
+        "questions without an answer (AUROC; 0.5 is chance).",
+        "",
+        "| set | best answer right | ECE: raw | calibrated | Brier: raw | calibrated | AUROC: raw | calibrated |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name in CALIBRATED:
+        m = calibrate([example(row) for row in by_set[name] if row["windows"]], "", "sum")[0].measured
+        cells = [
+            m[key] for key in ("raw_ece", "ece", "raw_brier", "brier", "raw_no_answer_auroc", "no_answer_auroc")
+        ]
+        shown = " | ".join("–" if cell is None else f"{cell:.3f}" for cell in cells)
+        lines.append(f"| {name} | {100 * (m['accuracy'] or 0):.1f} % | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--limit", type=int, default=100, help="rows of each set")
+    parser.add_argument("--normalised", type=int, default=30, help="rows on which all normalisations are measured")
+    parser.add_argument(
+        "--output", type=Path, default=Path("build/answers.jsonl"), help="records, kept as they come"
+    )
+    parser.add_argument("--markdown", type=Path, help="write the tables to this file")
+    arguments = parser.parse_args()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    text = page(list(records(arguments)), arguments.limit, arguments.normalised)
+    print(text)
+    if arguments.markdown:
+        arguments.markdown.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
