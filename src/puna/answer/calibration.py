@@ -56,6 +56,11 @@ class Calibration:
     curve: tuple[tuple[float, float, float], ...]
     measured: Mapping[str, float | None]
 
+    def check(self, model: str) -> None:
+        """Raise InputError for a model that this was not fitted for."""
+        if self.model != model:
+            raise InputError("E-CALIBRATION-MODEL", fitted=self.model, model=model)
+
     def apply(self, window: Window) -> Window:
         """Give the window with calibrated scores of the KEPT best; its total then counts the other spans as well."""
         c, known = self.coefficients, max(window.total, LOW)

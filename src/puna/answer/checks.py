@@ -19,12 +19,10 @@ def sources_of(text: str | Source | Iterable[Source]) -> list[Source]:
     return found
 
 
-def check(question: str, candidates: Sequence[str] | None, top: int = 1) -> None:
-    """Raise InputError for an empty question, empty or doubled candidates, or less than one answer wanted."""
+def check(question: str, candidates: Sequence[str] | None) -> None:
+    """Raise InputError for an empty question, and for empty or doubled candidates."""
     if not question.strip():
         raise InputError("E-QUESTION-EMPTY")
-    if top < 1:
-        raise InputError("E-TOP", top=top)
     if candidates is None:
         return
     if not candidates:

@@ -12,6 +12,7 @@ from puna.answer.evidence import explained
 from puna.answer.findings import Findings
 from puna.answer.inquiry import Inquiry, Progress, Stop
 from puna.answer.mixture import log_sum
+from puna.answer.normalise import normalised
 from puna.answer.prompt import Prompts, wording_for
 from puna.answer.settings import Options, Settings
 from puna.answer.types import Answer, Answers, Coverage, Ranking, Source
@@ -21,7 +22,7 @@ from puna.decode.sampling import Sampling
 from puna.errors import InputError
 from puna.llama.load import load as load_model
 from puna.llama.model import Llama
-from puna.rank.score import Reading, read, score
+from puna.rank.score import read, score
 from puna.rank.shelf import Shelf
 from puna.tokens.tokenizer import Tokenizer
 from puna.weights.checkpoint import open_checkpoint
@@ -77,8 +78,8 @@ class Reader:
         check(question, candidates)
         if candidates is not None:
             settings = settings.judging()
-        if settings.calibration is not None and settings.calibration.model != self.name:
-            raise InputError("E-CALIBRATION-MODEL", fitted=settings.calibration.model, model=self.name)
+        if settings.calibration is not None:
+            settings.calibration.check(self.name)
         inquiry, windows = self._inquire(question, sources, settings)
         report, stop = progress or (lambda done, total: None), stop or (lambda: False)
         if candidates is None:
@@ -110,17 +111,30 @@ class Reader:
         inquiry, windows = self._inquire(question, sources, settings)
         return inquiry.search(windows, lambda done, total: None, lambda: False)
 
-    def rank(self, question: str, candidates: Sequence[str], top: int | None = None) -> Ranking:
-        """Rank candidates by the model's own knowledge, without a text; probabilities are among the candidates."""
+    def rank(
+        self, question: str, candidates: Sequence[str], top: int | None = None, normalise: str = "sum"
+    ) -> Ranking:
+        """Rank candidates by the model's own knowledge, without a text; probabilities are among the candidates.
+
+        `normalise` as in `ask`; "prior" takes away what the candidates get behind an empty question.
+        """
         began = time.perf_counter()
-        check(question, candidates, 1 if top is None else top)
+        check(question, candidates)
+        settings = Settings(top=len(candidates) if top is None else top, normalise=normalise)
         prompts, _ = self._prompts(question)
-        tokens = prompts.alone()
-        scores = self._score(prompts, read(self.model, tokens), candidates)
-        values = dict(zip(candidates, scores, strict=True))
-        total = log_sum(scores)
-        order = sorted(values, key=lambda text: -values[text])
-        answers = tuple(Answer(text, math.exp(values[text] - total), values[text]) for text in order[:top])
+
+        def scores(asked: Prompts) -> dict[str, float]:
+            scored = score(read(self.model, asked.alone()), asked.answers(candidates), end=asked.end)
+            return {text: float(each.sum()) for text, each in zip(candidates, scored, strict=True)}
+
+        values = scores(prompts)
+        sizes = {text: len(ids) + 1 for text, ids in zip(candidates, prompts.answers(candidates), strict=True)}
+        counted = normalised(values, normalise, sizes, lambda _: scores(replace(prompts, question="")))
+        total = log_sum(list(counted.values()))
+        order = sorted(values, key=lambda text: -counted[text])
+        answers = tuple(
+            Answer(text, math.exp(counted[text] - total), values[text]) for text in order[: settings.top]
+        )
         return Ranking(question, answers, self.name, _since(began))
 
     def generate(
@@ -182,10 +196,6 @@ class Reader:
             )
         ]
         return Inquiry(self._shelf, prompts, sources, settings), ranges
-
-    def _score(self, prompts: Prompts, reading: Reading, answers: Sequence[str]) -> list[float]:
-        scored = score(reading, prompts.answers(list(answers)), end=prompts.end)
-        return [float(each.sum()) for each in scored]
 
 
 def _coverage(sources: Sequence[Source], read: Sequence[tuple[int, int, int]]) -> Coverage:

@@ -2,9 +2,8 @@
 
 import click
 
-from puna.answer.normalise import NORMALISATIONS
 from puna.answer.spans import MAX_CHARS, MAX_WORDS
-from puna.cli.inputs import json_option, model_option, read_sources, share
+from puna.cli.inputs import calibration_option, json_option, model_option, normalise_option, read_sources, share
 from puna.cli.interrupt import stopping
 from puna.cli.output import print_answers, print_hidden, print_json, print_reading, print_why, progress
 
@@ -22,16 +21,10 @@ from puna.cli.output import print_answers, print_hidden, print_json, print_readi
 @click.option("--max-chars", default=MAX_CHARS, show_default=True, help="Longest answer in Chinese, in characters.")
 @click.option("--exact", is_flag=True, help="Search until it is proven that no span of all texts is better.")
 @click.option("--max-nodes", type=int, help="Budget of the search in each window of text.  [default: 8192]")
-@click.option(
-    "--normalise",
-    type=click.Choice(NORMALISATIONS),
-    default="sum",
-    show_default=True,
-    help="How answers of different length are compared.",
-)
+@normalise_option
 @click.option("--group/--no-group", default=True, help="Show overlapping wordings as one answer, or each alone.")
 @click.option("--why", is_flag=True, help="Hide each sentence in turn and say what the answer loses.")
-@click.option("--calibration", metavar="FILE", help="A file of puna calibrate, for honest probabilities.")
+@calibration_option
 @click.option(
     "--max-error",
     metavar="SHARE",

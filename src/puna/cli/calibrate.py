@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from puna.answer.normalise import NORMALISATIONS
-from puna.cli.inputs import json_option, model_option
+from puna.cli.inputs import json_option, limit_option, model_option, normalise_option, seed_option
 from puna.cli.interrupt import stopping
 from puna.cli.output import counting, language, print_json, print_table
 
@@ -42,15 +41,9 @@ _WORDS = {
 @click.command(short_help="Make probabilities honest, on labelled rows.")
 @click.argument("rows", metavar="ROWS.jsonl")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Where to write the calibration (JSON).")
-@click.option("--limit", type=click.IntRange(min=1), help="Ask only so many, drawn at random.")
-@click.option("--seed", default=0, show_default=True, help="Another seed draws other rows.")
-@click.option(
-    "--normalise",
-    type=click.Choice(NORMALISATIONS),
-    default="sum",
-    show_default=True,
-    help="How answers of different length are compared.",
-)
+@limit_option
+@seed_option
+@normalise_option
 @model_option
 @json_option
 def calibrate(

@@ -1,6 +1,5 @@
 """`puna eval qa`: answers to labelled questions about texts, measured."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,8 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from puna.cli.eval_words import WORDS
-from puna.cli.inputs import json_option, model_option
-from puna.cli.output import language, print_json, printable
+from puna.cli.inputs import (
+    calibration_option,
+    json_option,
+    limit_option,
+    model_option,
+    normalise_option,
+    seed_option,
+)
+from puna.cli.output import counting, language, print_json, printable
 
 if TYPE_CHECKING:
     from puna.evaluate.observation import Observation
@@ -23,12 +29,23 @@ _DECIMALS = {"ece": 3, "brier": 3, "aurc": 3, "no_answer_auroc": 3, "seconds_per
 
 @click.command(short_help="Questions about texts: exact match, F1, calibration.")
 @click.argument("rows", metavar="ROWS.jsonl")
-@click.option("--limit", type=click.IntRange(min=1), help="Ask only so many, drawn at random.")
-@click.option("--seed", default=0, show_default=True, help="Another seed draws other rows.")
+@limit_option
+@seed_option
 @click.option("--output", metavar="FILE", help="Keep what comes of each row; the next run goes on from there.")
+@normalise_option
+@calibration_option
 @model_option
 @json_option
-def qa(rows: str, limit: int | None, seed: int, output: str | None, model: str | None, as_json: bool) -> int:
+def qa(
+    rows: str,
+    limit: int | None,
+    seed: int,
+    output: str | None,
+    normalise: str,
+    calibration: str | None,
+    model: str | None,
+    as_json: bool,
+) -> int:
     """Ask the questions of ROWS.jsonl about their contexts and compare the answers with the accepted ones.
 
     Each line, plain or gzipped, is an object such as
@@ -53,16 +70,24 @@ def qa(rows: str, limit: int | None, seed: int, output: str | None, model: str |
     Example:
       puna eval qa dev.jsonl.gz --limit 100 --output dev.answers.jsonl
     """
+    from puna.answer.calibration import load_calibration
+    from puna.answer.settings import Options, Settings
     from puna.evaluate.qa import Run
     from puna.evaluate.rows import question_row, read_rows, sample
     from puna.evaluate.summary import summarise
 
     every = read_rows(Path(rows), question_row)
     chosen, refusing = sample(every, limit, seed), any(row.unanswerable for row in every)
-    run = Run(chosen, refusing, Path(output) if output else None)
+    options: Options = {"normalise": normalise}
+    if calibration:
+        options["calibration"] = load_calibration(calibration)
+    Settings(**options)
+    run = Run(chosen, refusing, Path(output) if output else None, options)
     import puna
 
     reader = puna.load(model)
+    if fitted := options.get("calibration"):
+        fitted.check(reader.name)
     words = WORDS[language()]
     try:
         with _progress(words, len(chosen), run.observations) as report:
@@ -88,21 +113,13 @@ def qa(rows: str, limit: int | None, seed: int, output: str | None, model: str |
 @contextmanager
 def _progress(
     words: dict[str, str], total: int, done: "Sequence[Observation]"
-) -> "Iterator[Callable[[Sequence[Observation]], None] | None]":
-    """A bar over questions on stderr with the metrics so far; none when that is not a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600) as bar:
-        task = bar.add_task(words["asking"], total=total)
+) -> "Iterator[Callable[[Sequence[Observation]], None]]":
+    """A bar over questions with the metrics so far."""
+    with counting(words["asking"], total) as update:
 
         def report(found: "Sequence[Observation]") -> None:
             em, f1 = (100 * sum(values) / len(found) for values in zip(*((o.em, o.f1) for o in found), strict=True))
-            bar.update(task, completed=len(found), description=f"{words['asking']}  EM {em:.1f}  F1 {f1:.1f}")
+            update(len(found), f"  EM {em:.1f}  F1 {f1:.1f}")
 
         if done:
             report(done)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from puna.answer.normalise import NORMALISATIONS
 from puna.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 model_option = click.option(
     "--model", metavar="MODEL", help="A model file, folder or pulled name; default: SmolLM2-135M-Instruct."
+)
+
+limit_option = click.option("--limit", type=click.IntRange(min=1), help="Ask only so many, drawn at random.")
+seed_option = click.option("--seed", default=0, show_default=True, help="Another seed draws other rows.")
+normalise_option = click.option(
+    "--normalise",
+    type=click.Choice(NORMALISATIONS),
+    default="sum",
+    show_default=True,
+    help="How answers of different length are compared.",
+)
+calibration_option = click.option(
+    "--calibration", metavar="FILE", help="A file of puna calibrate, for honest probabilities."
 )
 
 

@@ -157,10 +157,13 @@ def progress(question: str) -> Iterator[Callable[[int, int], None] | None]:
 
 
 @contextmanager
-def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar over `total` pieces of work on stderr, with the time left; none when that is not a terminal."""
+def counting(what: str, total: int) -> Iterator[Callable[..., None]]:
+    """A bar over `total` pieces of work on stderr, with the time left; none when that is not a terminal.
+
+    Gives a function of what is done and of a note to show beside it.
+    """
     if not sys.stderr.isatty():
-        yield lambda done: None
+        yield lambda done, note="": None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -168,7 +171,7 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        yield lambda done, note="": bar.update(task, completed=done, description=what + note)
 
 
 def print_table(heads: list[str], rows: list[list[str]]) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from puna.cli.inputs import json_option, model_option
+from puna.cli.inputs import json_option, model_option, normalise_option
 from puna.cli.output import print_json, print_ranking
 
 
@@ -12,9 +12,12 @@ from puna.cli.output import print_json, print_ranking
     "--candidate", "-c", "candidates", multiple=True, required=True, help="An answer; may be given again."
 )
 @click.option("--top", type=int, help="How many to give; default: all.")
+@normalise_option
 @model_option
 @json_option
-def rank(question: str, candidates: tuple[str, ...], top: int | None, model: str | None, as_json: bool) -> None:
+def rank(
+    question: str, candidates: tuple[str, ...], top: int | None, normalise: str, model: str | None, as_json: bool
+) -> None:
     """Rank candidate answers to QUESTION without a text. Probabilities are among the candidates.
 
     \b
@@ -23,9 +26,11 @@ def rank(question: str, candidates: tuple[str, ...], top: int | None, model: str
     """
     import puna
     from puna.answer.checks import check
+    from puna.answer.settings import Settings
 
-    check(question, candidates, 1 if top is None else top)
-    found = puna.load(model).rank(question, candidates, top)
+    check(question, candidates)
+    Settings(top=1 if top is None else top)
+    found = puna.load(model).rank(question, candidates, top, normalise)
     if as_json:
         print_json(found.to_dict())
     else:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from puna.answer.settings import Options
 from puna.errors import InputError
 from puna.evaluate.rows import QuestionRow, objects
 
@@ -55,9 +56,10 @@ class Observation:
         return not self.gold
 
 
-def digest(row: QuestionRow, refusing: bool) -> str:
-    """Give 16 hexadecimal digits that stand for a row, in a set with unanswerable questions or without."""
-    content = json.dumps([refusing, *asdict(row).values()])
+def digest(row: QuestionRow, refusing: bool, options: Options) -> str:
+    """Give 16 hexadecimal digits for a row, in a set with unanswerable questions or without, and how it is asked."""
+    settings = {name: str(value) for name, value in sorted(options.items()) if value is not None}
+    content = json.dumps([refusing, *asdict(row).values(), settings])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

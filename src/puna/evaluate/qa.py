@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from puna.answer.settings import Options
 from puna.errors import InputError
 from puna.evaluate.metrics import exact_match_and_f1
 from puna.evaluate.observation import Observation, Ranked, digest, keep, kept
@@ -14,16 +15,17 @@ if TYPE_CHECKING:
     from puna.answer.reader import Reader
 
 
-def observe(reader: "Reader", row: QuestionRow, refusing: bool) -> Observation:
-    """Ask a row's question and score what comes.
+def observe(reader: "Reader", row: QuestionRow, refusing: bool, options: Options | None = None) -> Observation:
+    """Ask a row's question, with these settings, and score what comes.
 
     The prediction is the best answer, or "" where "not in the text" is more probable than not. In a set that is not
     `refusing`, one without unanswerable questions, it is always the first answer: every question has one there, and the
     official scripts of such sets (SQuAD 1.1, CMRC 2018) know no refusal.
     """
-    mark = digest(row, refusing)
+    options = {**(options or {}), "top": 5}
+    mark = digest(row, refusing, options)
     try:
-        found = reader.ask(row.question, row.context, top=5)
+        found = reader.ask(row.question, row.context, **options)
     except InputError as error:
         return Observation(mark, row.id, reader.name, row.question, row.answers, error=error.code)
     chosen = found.best if refusing else found.answers[0]
@@ -57,13 +59,20 @@ class Run:
     InputError where the file cannot be written, or holds anything but observations of these rows.
     """
 
-    def __init__(self, rows: Sequence[QuestionRow], refusing: bool, output: Path | None = None) -> None:
+    def __init__(
+        self,
+        rows: Sequence[QuestionRow],
+        refusing: bool,
+        output: Path | None = None,
+        options: Options | None = None,
+    ) -> None:
         self.observations = kept(output) if output else []
         self._refusing, self._output = refusing, output
+        self._options: Options = {**(options or {}), "top": 5}
         done = Counter(one.row for one in self.observations)
         self._waiting = []
         for row in rows:
-            mark = digest(row, refusing)
+            mark = digest(row, refusing, self._options)
             if done[mark]:
                 done[mark] -= 1
             else:
@@ -80,7 +89,7 @@ class Run:
             if one.model != reader.name:
                 raise InputError("E-OUTPUT-MODEL", path=self._output, found=one.model, model=reader.name)
         while self._waiting:
-            found = observe(reader, self._waiting[0], self._refusing)
+            found = observe(reader, self._waiting[0], self._refusing, self._options)
             if self._output:
                 keep(self._output, found)
             self.observations.append(found)
