@@ -2,6 +2,7 @@
 
 import click
 
+from puna.cli.eval_choice import choice
 from puna.cli.eval_qa import qa
 
 
@@ -10,4 +11,5 @@ def eval() -> None:
     """Measure how good the answers are, on labelled rows of your own or of a public set."""
 
 
+eval.add_command(choice)
 eval.add_command(qa)

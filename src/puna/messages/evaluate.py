@@ -58,6 +58,14 @@ MESSAGES: dict[str, Message] = {
         ),
         ("{path} 第 {line} 行：unanswerable 与 answers 相互矛盾", "有答案的行是可回答的，没有答案的行才不可回答"),
     ),
+    "E-CHOICE-FEW": Message(
+        ("{path}, line {line}: candidates has {count} entries, wanted 2 or more", "name every answer to choose among"),
+        ("{path} 第 {line} 行：candidates 只有 {count} 项，至少要有 2 项", "请列出所有可选的答案"),
+    ),
+    "E-CHOICE-INDEX": Message(
+        ("{path}, line {line}: answer_index is {index}, wanted 0 to {last}", "count the candidates from 0"),
+        ("{path} 第 {line} 行：answer_index 是 {index}，应在 0 到 {last} 之间", "候选答案从 0 开始数"),
+    ),
     "E-OUTPUT-WRITE": Message(
         ("{path} cannot be written: {reason}", "name a file in a folder where you may write"),
         ("无法写入 {path}：{reason}", "请指定一个您有写入权限的文件夹中的文件"),
