@@ -16,6 +16,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -98,22 +99,24 @@ def load_calibration(path: str | Path) -> Calibration:
         raise InputError("E-FILE-MISSING", path=path, cwd=Path.cwd()) from None
     except OSError as error:
         raise InputError("E-FILE-READ", path=path, reason=str(error.strerror).lower()) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError("E-CALIBRATION-FILE", path=path) from None
     try:
-        if found.pop("format") != FORMAT:
+        if found["format"] != FORMAT:
             raise ValueError
-        numbers = Coefficients(**{name: float(value) for name, value in found.pop("coefficients").items()})
-        if not all(map(math.isfinite, asdict(numbers).values())):
+        given = {name: float(value) for name, value in found["coefficients"].items()}
+        curve = tuple((float(p), float(c), float(e)) for p, c, e in found["curve"])
+        if given.keys() != asdict(Coefficients()).keys() or given["a"] <= 0:
             raise ValueError
-        curve = tuple((float(p), float(c), float(e)) for p, c, e in found.pop("curve"))
+        if not all(map(math.isfinite, (*given.values(), *chain(*curve)))):
+            raise ValueError
         return Calibration(
             model=str(found["model"]),
             normalise=str(found["normalise"]),
             rows=int(found["rows"]),
-            coefficients=numbers,
+            coefficients=Coefficients(**given),
             curve=curve,
             measured=dict(found["measured"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise InputError("E-CALIBRATION-FILE", path=path) from None

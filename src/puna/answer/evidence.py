@@ -31,9 +31,9 @@ def explained(answers: tuple[Answer, ...], supports: Mapping[str, Sequence[Suppo
 
 
 def _explain(answer: Answer, supports: Sequence[Support]) -> Answer:
-    def loss(place: Evidence) -> float:
+    def loss(place: Evidence) -> float | None:
         held = (s.loss for s in supports if s.source == place.source and _holds(s.sentence, place))
-        return max(held, default=0.0)
+        return max(held, default=None)
 
     places = sorted((replace(place, loss=loss(place)) for place in answer.evidence), key=lambda p: -(p.loss or 0.0))
     return replace(answer, evidence=tuple(places), why=tuple(supports[:_SUPPORTS]))

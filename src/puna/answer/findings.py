@@ -1,14 +1,15 @@
 """What the windows of one question have given so far, and the ranking and the proof that come of it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from puna.answer.evidence import evidence
 from puna.answer.groups import Place, grouped
-from puna.answer.mixture import Window, mix
+from puna.answer.mixture import Window, log_sum, mix
 from puna.answer.settings import Settings
+from puna.answer.spans import in_one_line, spans_within
 from puna.answer.types import Answer, Certificate, Source, Variant
 from puna.rank.search import Found
 
@@ -33,16 +34,17 @@ class Look:
     found: Found | None
 
     def odds(self, value: float) -> float:
-        """Odds of a log-probability against the refusal's, before calibration."""
-        refusal = self.found.aside if self.found else 0.0
-        return math.exp(min(value - refusal, 700.0))
+        """Odds (nats) of a log-probability against the refusal's, before calibration."""
+        return value - (self.found.aside if self.found else 0.0)
 
 
 class Findings:
-    """The looks at all windows of a question, one ranking."""
+    """The looks at the windows of a question, one ranking; `whole` if no window was left out."""
 
-    def __init__(self, sources: Sequence[Source], settings: Settings, looks: Sequence[Look]) -> None:
-        self.sources, self.settings, self.looks = sources, settings, looks
+    def __init__(
+        self, sources: Sequence[Source], settings: Settings, looks: Sequence[Look], *, whole: bool = True
+    ) -> None:
+        self.sources, self.settings, self.looks, self.whole = sources, settings, looks, whole
 
     @cached_property
     def _mixed(self) -> tuple[dict[str, float], float]:
@@ -64,21 +66,34 @@ class Findings:
 
     @cached_property
     def places(self) -> dict[str, list[Place]]:
-        """All places of each answer, in reading order."""
+        """All places of each answer in the windows, in reading order."""
         found: dict[str, set[Place]] = {}
         for look in self.looks:
-            for text, places in look.places.items():
+            for text, places in (*look.places.items(), *self._overlooked(look)):
                 found.setdefault(text, set()).update((look.source, *place) for place in places)
         return {text: sorted(places) for text, places in found.items()}
+
+    def _overlooked(self, look: Look) -> Iterator[tuple[str, list[tuple[int, int]]]]:
+        """Give places in a window of answers that only others have completed."""
+        missing = {text for text in self.best if text not in look.places and text in look.line}
+        if missing:
+            source, settings = self.sources[look.source].text, self.settings
+            for start, end in spans_within(source, look.start, look.end, settings.max_words, settings.max_chars):
+                if (text := in_one_line(source[start:end])) in missing:
+                    yield text, [(start, end)]
+
+    @cached_property
+    def ranked(self) -> list[str]:
+        """All answers that some window has completed, best first."""
+        chances = self._mixed[0]
+        return sorted(chances, key=lambda text: (-chances[text], -self.best[text], text))
 
     @cached_property
     def leaders(self) -> dict[str, list[str]]:
         """The answers to give, best first, each with its other wordings."""
-        chances = self._mixed[0]
-        ranked = sorted(chances, key=lambda text: (-chances[text], -self.best[text], text))
         if not self.settings.group:
-            return {text: [] for text in ranked[: self.settings.top]}
-        return grouped(ranked, self.places, self.settings.top)
+            return {text: [] for text in self.ranked[: self.settings.top]}
+        return grouped(self.ranked, self.places, self.settings.top)
 
     def answers(self) -> tuple[Answer, ...]:
         """Give the best answers."""
@@ -110,28 +125,40 @@ class Findings:
         )
 
     def least(self) -> float:
-        """Odds of the least probable answer given, by the model's own probabilities, as a sum over windows."""
-        return min((self._odds(text) for text in self.leaders), default=0.0)
+        """Odds (nats) of the least probable answer given, by the model's own probabilities, summed over windows."""
+        return min((self._odds(text) for text in self.leaders), default=-math.inf)
 
     def proven(self) -> bool:
-        """Tell whether no span left out can be more probable, by the model's own probabilities, than the last answer.
+        """Tell whether scoring every span of every window would give the same answers in the same order.
 
         What no window has completed could stand in every one of them, at most as probable as each one's bound; what
-        some have completed could gain the bounds of the others that it stands in.
+        some have completed could gain the bounds of the others that it stands in. Where only a pool of each window's
+        spans counts, that must be proven.
         """
-        searched = [(look, look.odds(look.found.bound)) for look in self.looks if look.found]
-        open_ones = [(look, odds) for look, odds in searched if odds > 0]
-        if not open_ones:
-            return True
-        least = self.least()
-        if math.fsum(odds for _, odds in open_ones) > least or len(self.leaders) < self.settings.top:
+        searched = [(look, look.found) for look in self.looks if look.found]
+        if not self.whole:
             return False
-        shown = {*self.leaders, *(wording for wordings in self.leaders.values() for wording in wordings)}
-        for text in self.best:
-            gain = [odds for look, odds in open_ones if text not in look.scores and text in look.line]
-            if text not in shown and gain and self._odds(text) + math.fsum(gain) > least:
-                return False
+        if self.settings.pool:
+            return all(found.proves(self.settings.pool) for _, found in searched)
+        bounds = [(look, look.odds(found.bound)) for look, found in searched if found.bound > -math.inf]
+        if not bounds:
+            return True
+        most = log_sum([odds for _, odds in bounds])
+        if len(self.leaders) < self.settings.top or most > self.least():
+            return False
+        last = self.ranked.index([*self.leaders][-1])
+        above = math.inf  # odds of the one before, as far as answers are given
+        for rank, text in enumerate(self.ranked):
+            known = self._odds(text)
+            if log_sum([known, most]) > above:
+                gains = [odds for look, odds in bounds if text not in look.scores and text in look.line]
+                if gains and log_sum([known, *gains]) > above:
+                    return False
+            elif rank > last:
+                break
+            if rank <= last:
+                above = known
         return True
 
     def _odds(self, text: str) -> float:
-        return math.fsum(look.odds(look.scores[text]) for look in self.looks if text in look.scores)
+        return log_sum([look.odds(look.scores[text]) for look in self.looks if text in look.scores])

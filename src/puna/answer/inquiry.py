@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
-from puna.answer.calibration import KEPT
 from puna.answer.evidence import occurrences
 from puna.answer.findings import Findings, Look
 from puna.answer.mixture import Window, log, log_sum
@@ -11,7 +11,7 @@ from puna.answer.normalise import normalised
 from puna.answer.prompt import Prompt, Prompts
 from puna.answer.sentences import sentences
 from puna.answer.settings import Settings
-from puna.answer.spans import in_one_line, spans
+from puna.answer.spans import in_one_line, spans_within
 from puna.answer.types import Passage, Source, Support
 from puna.rank.hide import score_hiding
 from puna.rank.score import Reading, read, score
@@ -19,13 +19,16 @@ from puna.rank.search import Search
 from puna.rank.shelf import Shelf
 
 LONGEST = 64  # tokens of a span; what is longer is no word but a key, a picture or noise
-_POOL = 32  # spans to choose from where the ranking is not the search's own order
-_TOLERANCE = 0.02  # of the known probability may be unvisited: what is shown then hardly depends on --top
+_TOLERANCE = 0.1  # of the known probability may be unvisited: what is printed then hardly depends on --top
 _STEP = 3.0  # nats by which an exact search looks deeper in each round
 
 Range = tuple[int, int, int]  # of source number, start and end in code points
 Progress = Callable[[int, int], None]
 Stop = Callable[[], bool]
+
+
+class _StoppedError(Exception):
+    """A window was read, but the search of it was not begun."""
 
 
 class Inquiry:
@@ -38,8 +41,12 @@ class Inquiry:
 
     def search(self, windows: Sequence[Range], progress: Progress, stop: Stop) -> Findings:
         """Search the spans of all windows; those without a word give nothing."""
-        looks = [look for window in self._each(windows, progress, stop) if (look := self._search(window, stop))]
-        findings = Findings(self._sources, self._settings, looks)
+        looks: list[Look] = []
+        with suppress(_StoppedError):
+            for window in self._each(windows, progress, stop):
+                look = self._search(window, stop)
+                looks += [look] if look else []
+        findings = Findings(self._sources, self._settings, looks, whole=self.done == len(windows))
         return self._prove(findings, progress, stop) if self._settings.exact else findings
 
     def judge(
@@ -55,7 +62,7 @@ class Inquiry:
             scores = dict(zip(candidates, values, strict=True))
             window = self._window(scores, sizes, log_sum(values), refusal)
             text = self._sources[order].text
-            places = {} if start else {each: occurrences(text, each) for each in candidates}
+            places = {} if start else {each: occurrences(text, each.strip()) for each in candidates}
             looks.append(Look(order, start, end, scores, window, places, "", None))
         return Findings(self._sources, self._settings, looks)
 
@@ -95,25 +102,30 @@ class Inquiry:
     def _prove(self, findings: Findings, progress: Progress, stop: Stop) -> Findings:
         """Look deeper where a window could still hold something better, until none can."""
         depth, count = 0.0, len(findings.looks)
-        while not stop() and not findings.proven():
-            level = log(findings.least()) - math.log(count) - depth
-            looks = list(findings.looks)
-            for number, look in enumerate(looks):
-                floor = level + look.found.aside if look.found else math.inf
-                if look.found and look.found.bound > floor:
-                    looks[number] = self._search((look.source, look.start, look.end), stop, floor) or look
-                progress(number + 1, count)
-            findings = Findings(self._sources, self._settings, looks)
-            depth += _STEP
+        with suppress(_StoppedError):
+            while not stop() and not findings.proven():
+                level = findings.least() - math.log(count) - depth
+                looks = list(findings.looks)
+                for number, look in enumerate(looks):
+                    looks[number] = self._deeper(look, level, stop)
+                    progress(number + 1, count)
+                findings = Findings(self._sources, self._settings, looks)
+                depth += _STEP
         return findings
+
+    def _deeper(self, look: Look, level: float, stop: Stop) -> Look:
+        """Search a window again, down to odds of `level` (nats); what it knew already is not lost where that stops."""
+        if look.found is None or look.odds(look.found.bound) <= level:
+            return look
+        found = self._search((look.source, look.start, look.end), stop, level + look.found.aside)
+        return found if found and found.found and found.found.bound <= look.found.bound else look
 
     def _search(self, window: Range, stop: Stop, floor: float = math.inf) -> Look | None:
         """Search the spans of one window; spans that read the same are one answer with several places."""
         order, begin, last = window
         text, settings = self._sources[order].text, self._settings
         places: dict[str, list[tuple[int, int]]] = {}
-        for start, end in spans(text[begin:last], settings.max_words, settings.max_chars):
-            place = (begin + start, begin + end)
+        for place in spans_within(text, begin, last, settings.max_words, settings.max_chars):
             places.setdefault(in_one_line(text[slice(*place)]), []).append(place)
         *tokens, refusal = self._prompts.answers([*places, self._prompts.wording.refusal])
         sequences = {
@@ -125,18 +137,19 @@ class Inquiry:
             return None
         names, reading = list(sequences), self._read(*window)[1]
         search = Search(reading, list(sequences.values()), end=self._prompts.end, aside=refusal)
-        reranked = settings.normalise != "sum"
-        top = max(settings.top, _POOL if reranked else 1, KEPT if settings.calibration else 1)
+        top = settings.pool or settings.top
         while True:
             found = search.run(top, floor=floor, tolerance=_TOLERANCE, max_nodes=settings.budget, stop=stop)
-            scores = {names[index]: value for index, value in found.complete[: top if reranked else None]}
+            if not found.passes:
+                raise _StoppedError
+            scores = {names[index]: value for index, value in found.complete[: settings.pool]}
             sizes = {answer: len(sequences[answer]) + 1 for answer in scores}
             seen = self._window(scores, sizes, log(found.mass), found.aside)
             if settings.calibration:
                 seen = settings.calibration.apply(seen)
             stands = {answer: places[answer] for answer in scores}
             look = Look(*window, scores, seen, stands, in_one_line(text[begin:last]), found)
-            if reranked or not found.proves(top) or Findings(self._sources, settings, [look]).proven():
+            if settings.pool or not found.proves(top) or Findings(self._sources, settings, [look]).proven():
                 return look
             top += settings.top
 
@@ -147,9 +160,9 @@ class Inquiry:
             return Window(scores, total, refusal, length)
         none = self._prompts.wording.refusal
         sizes = {**sizes, none: len(self._prompts.answers([none])[0]) + 1}
-        counted = normalised({**scores, none: refusal}, self._settings.normalise, sizes, self._prior)
-        refusal = counted.pop(none)
-        return Window(counted, log_sum(list(counted.values())), refusal, length)
+        every = normalised({**scores, none: refusal}, self._settings.normalise, sizes, self._prior)
+        counted = {text: every[text] for text in scores}
+        return Window(counted, log_sum(list(counted.values())), every[none], length)
 
     def _prior(self, answers: Iterable[str]) -> dict[str, float]:
         """Log-probabilities of answers to the question without the text; each is scored once."""

@@ -1,5 +1,7 @@
 """Ways to compare answers of different length: what is done to log-probabilities before they are ranked.
 
+Of the spans of a window the COMPARED most probable are, whatever number is asked for.
+
 "sum" is the log-probability itself. "mean" and "byte" divide it by the answer's tokens (its end counted) or UTF-8
 bytes, and multiply by the mean length of all compared, so that the numbers stay of the same size. "prior" takes away the
 log-probability of the answer without the text: what is left is what the text adds (pointwise mutual information,
@@ -9,6 +11,7 @@ Holtzman et al. 2021).
 from collections.abc import Callable, Iterable, Mapping
 
 NORMALISATIONS = ("sum", "mean", "byte", "prior")
+COMPARED = 32
 
 
 def normalised(

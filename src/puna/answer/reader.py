@@ -89,6 +89,8 @@ class Reader:
         if not findings.leaders:
             if stop():
                 raise KeyboardInterrupt
+            if findings.looks:
+                raise InputError("E-MAX-NODES-FEW", value=settings.budget)
             raise InputError("E-TEXT-NO-WORDS")
         answers = findings.answers()
         if settings.why:

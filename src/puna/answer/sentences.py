@@ -16,6 +16,7 @@ _END = re.compile(
     r"[。！？；…]+[”’」』）】\"']*|[.!?]+[\"'”’)\]]*(?=\s|$)|\n[^\S\n]*(?=\n)|\n(?=[^\S\n]*(?:[-*#•]|\d+[.)]\s))"
 )
 _LAST_WORD = re.compile(r"[\w.]*\w$")
+_LONGEST_WORD = 64  # characters looked back over for it
 
 
 @lru_cache(maxsize=32)
@@ -47,7 +48,7 @@ def line_of(text: str, offset: int) -> int:
 
 def _ends(text: str, start: int, match: re.Match[str]) -> bool:
     """Tell whether a full stop ends a sentence: not after an abbreviation, not before small letters."""
-    word = _LAST_WORD.search(text, start, match.start())
+    word = _LAST_WORD.search(text, max(start, match.start() - _LONGEST_WORD), match.start())
     following = text[match.end() : match.end() + 3].lstrip()
     if not following:
         return True

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
-from puna.answer.calibration import Calibration
-from puna.answer.normalise import NORMALISATIONS
+from puna.answer.calibration import KEPT, Calibration
+from puna.answer.normalise import COMPARED, NORMALISATIONS
 from puna.answer.spans import MAX_CHARS, MAX_WORDS
 from puna.errors import InputError
 
@@ -64,6 +64,13 @@ class Settings:
     def budget(self) -> int | None:
         """Nodes that may be opened in a window."""
         return None if self.exact else self.max_nodes or MAX_NODES
+
+    @property
+    def pool(self) -> int | None:
+        """How many of a window's spans, the most probable, are candidates; None for all."""
+        if self.normalise != "sum":
+            return COMPARED
+        return None if self.calibration is None else KEPT
 
     @property
     def threshold(self) -> float | None:

@@ -1,6 +1,7 @@
 """Every span of a text that may be an answer: on word boundaries, and between all characters of Chinese."""
 
 import re
+from collections.abc import Iterator
 
 from puna.answer.sentences import sentences
 
@@ -15,6 +16,7 @@ _AFTER = frozenset("%％°‰》〉」』”\"')）")
 
 MAX_WORDS = 12
 MAX_CHARS = 24
+_MARGIN = 256  # characters beyond a window that are looked at, to see which words its edges cut
 
 
 def spans(text: str, max_words: int = MAX_WORDS, max_chars: int = MAX_CHARS) -> list[tuple[int, int]]:
@@ -41,6 +43,14 @@ def spans(text: str, max_words: int = MAX_WORDS, max_chars: int = MAX_CHARS) -> 
                     for begin in starts:
                         found[begin, end] = None
     return list(found)
+
+
+def spans_within(text: str, begin: int, last: int, max_words: int, max_chars: int) -> Iterator[tuple[int, int]]:
+    """Give the spans of a text that lie in its window [begin, last); a part of a word that is cut there is none."""
+    first = max(begin - _MARGIN, 0)
+    for start, end in spans(text[first : last + _MARGIN], max_words, max_chars):
+        if begin <= first + start and first + end <= last:
+            yield first + start, first + end
 
 
 def in_one_line(text: str) -> str:

@@ -61,7 +61,7 @@ class Answer:
 
     `log_probability` (nats) is what the model gives the answer and its end, in the window where it gives it most.
     `evidence` is empty where a candidate of the user's own does not stand in the text. `variants`: other wordings, each
-    with its own probability. `why`, where asked for: all sentences, the one that carries the answer most first.
+    with its own probability. `why`, where asked for: the sentences that carry the answer most, at most ten, in order.
     """
 
     text: str
@@ -87,7 +87,7 @@ class Certificate:
 
     found: probability of the spans that were completed. unvisited: upper bound on that of all other spans.
     outside: lower bound on the probability that the model writes something that is no span of the text.
-    exact: no span left out is more probable than the last answer given. nodes, passes: work done.
+    exact: scoring every span would give the same answers in the same order. nodes, passes: work done.
     """
 
     found: float

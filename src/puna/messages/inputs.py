@@ -50,6 +50,10 @@ MESSAGES: dict[str, Message] = {
         ("--max-nodes is {value}, wanted 1 or more", "leave it out for the default, or use --exact for no limit"),
         ("--max-nodes 是 {value}，应至少为 1", "不写则用默认值；--exact 不设上限"),
     ),
+    "E-MAX-NODES-FEW": Message(
+        ("no answer was completed with --max-nodes {value}", "give more, or leave it out for the default"),
+        ("--max-nodes {value} 太少，没有得到任何完整的答案", "请调大，或不写而用默认值"),
+    ),
     "E-EXACT-BUDGET": Message(
         (
             "--exact and --max-nodes exclude each other",
