@@ -6,7 +6,8 @@ import click
 
 from puna.cli.inputs import json_option, limit_option, model_option, normalise_option, seed_option
 from puna.cli.interrupt import stopping
-from puna.cli.output import counting, language, print_json, print_table
+from puna.cli.output import counting, language, print_json, print_table, printable
+from puna.errors import InputError
 
 _WORDS = {
     "en": {
@@ -19,6 +20,7 @@ _WORDS = {
         "asking": "asking",
         "written": "{rows} questions, {accuracy:.1%} of the best answers right; written to {files}",
         "no none": "no row is unanswerable: with this calibration, 'not in the text' will hardly be said",
+        "skipped": "{count} row(s) could not be asked and were left out: no word in the text, or too long a question",
         "no picture": "no picture: pip install matplotlib, then run it again",
         "stopped": "stopped after {done} of {rows} questions; the same command goes on from there",
     },
@@ -32,6 +34,7 @@ _WORDS = {
         "asking": "提问中",
         "written": "{rows} 个问题，第一个答案的正确率 {accuracy:.1%}；已写入 {files}",
         "no none": "数据中没有无答案的问题：用这份校准几乎不会说“文中没有答案”",
+        "skipped": "有 {count} 行无法提问，已略过：原文中没有词，或问题太长",
         "no picture": "没有画图：请先 pip install matplotlib，再运行一次",
         "stopped": "已停止：完成 {rows} 个问题中的 {done} 个；再次运行同一命令会接着做",
     },
@@ -78,6 +81,8 @@ def calibrate(
 
     enough(len(chosen))
     target, words = Path(output), _WORDS[language()]
+    if target.exists() and target.samefile(rows):
+        raise InputError("E-OUTPUT-WRITE", path=target, reason="the rows stand there")
     reader = puna.load(model)
     partial = Partial(target, chosen, reader.name, normalise)
     with counting(words["asking"], len(chosen)) as report, stopping() as stop:
@@ -94,7 +99,8 @@ def calibrate(
     write_whole(target, calibration.to_json().encode())
     files = [target]
     if drawable():
-        files.append(target.with_suffix(".png"))
+        picture = target.with_suffix(".png")
+        files.append(picture if picture != target else target.with_name(f"{target.name}.png"))
         title = f"{reader.name}, {len(examples)} questions"
         write_whole(files[-1], plot_calibration(held, raw, title))
     partial.remove()
@@ -106,13 +112,15 @@ def calibrate(
         lines = [[words[name], *(_number(measured[key]) for key in (f"raw_{name}", name))] for name in names]
         print_table(["", words["raw"], words["calibrated"]], lines)
     named = ", ".join(map(str, files))
+    skipped = len(chosen) - len(examples)
     for line in (
         words["written"].format(rows=len(examples), accuracy=measured["accuracy"], files=named),
+        words["skipped"].format(count=skipped) if skipped else "",
         "" if measured["unanswerable"] else words["no none"],
         "" if len(files) > 1 else words["no picture"],
     ):
         if line:
-            click.secho(line, err=True, dim=True)
+            click.secho(printable(line), err=True, dim=True)
     return 0
 
 

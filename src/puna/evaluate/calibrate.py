@@ -37,8 +37,14 @@ def enough(rows: int) -> None:
 
 
 def observe(reader: Reader, row: QuestionRow, normalise: str = "sum") -> Example | None:
-    """Ask a row's question, uncalibrated, and look which answers match a labelled one; None for a text without words."""
-    findings = reader.examine(row.question, row.context, Settings(top=KEPT, group=False, normalise=normalise))
+    """Ask a row's question, uncalibrated, and look which answers match a labelled one.
+
+    None where that cannot be asked: a text without words, a question longer than the model's context.
+    """
+    try:
+        findings = reader.examine(row.question, row.context, Settings(top=KEPT, group=False, normalise=normalise))
+    except InputError:
+        return None
     windows = tuple(kept(look.window) for look in findings.looks)
     right = {
         text
@@ -78,8 +84,8 @@ def outcome(example: Example, calibration: Calibration | None) -> Outcome:
     """Judge a question's best answer as `ask` would give it."""
     windows = [calibration.apply(window) if calibration else window for window in example.windows]
     chances, nothing = mix(windows)
-    best = max(chances, key=lambda text: chances[text])
-    return Outcome(chances[best], best in example.right, nothing, example.unanswerable)
+    best = max(chances, key=lambda text: chances[text], default="")
+    return Outcome(chances.get(best, 0.0), best in example.right, nothing, example.unanswerable)
 
 
 def measures(outcomes: Sequence[Outcome]) -> dict[str, float | None]:

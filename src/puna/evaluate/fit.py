@@ -60,11 +60,11 @@ class _Padded:
         for row, example in enumerate(examples):
             for place, window in enumerate(example.windows):
                 count = len(window.candidates)
-                self.scores[row, place, :count] = torch.tensor(list(window.candidates.values())).clamp(min=LOW)
+                scores = torch.tensor(list(window.candidates.values()), dtype=torch.float64)
+                self.scores[row, place, :count] = scores.clamp(min=LOW)
                 self.right[row, place, :count] = torch.tensor([text in example.right for text in window.candidates])
-                self.features[row, place] = torch.tensor(
-                    [max(window.total, LOW), max(window.refusal, LOW), window.length]
-                )
+                features = max(window.total, LOW), max(window.refusal, LOW), window.length
+                self.features[row, place] = torch.tensor(features, dtype=torch.float64)
                 self.exists[row, place] = True
 
     def log_likelihood(self, values: Tensor) -> Tensor:

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from errno import EISDIR
+from os import strerror
 from pathlib import Path
 
 from puna.answer.mixture import Window
-from puna.errors import InputError
 from puna.evaluate.fit import Example
 from puna.evaluate.rows import QuestionRow
+from puna.evaluate.write import told, write_whole
 
 
 class Partial:
@@ -19,40 +22,42 @@ class Partial:
     """
 
     def __init__(self, output: Path, rows: Sequence[QuestionRow], model: str, normalise: str) -> None:
-        self.path = output.with_name(output.name + ".part")
+        with told(output):
+            if output.is_dir():
+                raise IsADirectoryError(EISDIR, strerror(EISDIR))
+            self.path = output.with_name(output.name + ".part")
+            before = self.path.read_bytes() if self.path.exists() else b""
         content = json.dumps([model, normalise, [list(asdict(row).values()) for row in rows]])
-        head = json.dumps({"for": hashlib.sha256(content.encode()).hexdigest()})
-        self.examples: list[Example | None] = []
-        try:
-            lines = self.path.read_text("utf-8").splitlines() if self.path.exists() else []
-            if lines[:1] == [head]:
-                self.examples = [_example(line) for line in lines[1:] if line.endswith("}") or line == "null"]
-            kept = [head, *(_line(example) for example in self.examples)]
-            self.path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
-        except OSError as error:
-            raise InputError("E-OUTPUT-WRITE", path=self.path, reason=str(error.strerror).lower()) from None
+        head = json.dumps({"for": hashlib.sha256(content.encode()).hexdigest()}).encode()
+        first, *lines = before.split(b"\n")
+        self.examples = list(_examples(lines[:-1])) if first == head else []  # the last may be cut off
+        write_whole(self.path, b"\n".join([head, *map(_line, self.examples), b""]))
 
     def add(self, example: Example | None) -> None:
-        """Keep one more."""
+        """Keep one more. Raises InputError where it cannot be written."""
         self.examples.append(example)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(example) + "\n")
+        with told(self.path), self.path.open("ab") as file:
+            file.write(_line(example) + b"\n")
 
     def remove(self) -> None:
         """Forget them: the calibration is written."""
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)
 
 
-def _line(example: Example | None) -> str:
+def _line(example: Example | None) -> bytes:
     if example is None:
-        return "null"
+        return b"null"
     windows = [asdict(window) for window in example.windows]
-    return json.dumps({"windows": windows, "right": sorted(example.right), "unanswerable": example.unanswerable})
+    found = {"windows": windows, "right": sorted(example.right), "unanswerable": example.unanswerable}
+    return json.dumps(found).encode()
 
 
-def _example(line: str) -> Example | None:
-    found = json.loads(line)
-    if found is None:
-        return None
-    windows = tuple(Window(**window) for window in found["windows"])
-    return Example(windows, frozenset(found["right"]), found["unanswerable"])
+def _examples(lines: Sequence[bytes]) -> Iterator[Example | None]:
+    """Read lines as far as they can be: each stands for the row in its place."""
+    with suppress(ValueError, TypeError, KeyError):
+        for line in lines:
+            found = json.loads(line)
+            if found is not None:
+                windows = tuple(Window(**window) for window in found["windows"])
+                found = Example(windows, frozenset(found["right"]), found["unanswerable"])
+            yield found

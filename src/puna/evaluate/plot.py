@@ -42,7 +42,7 @@ def plot_calibration(held: Sequence[Outcome], raw: Sequence[Outcome], title: str
     for axes in (reliability, risk):
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)
     picture = io.BytesIO()
     figure.savefig(picture, dpi=144, format="png")
     return picture.getvalue()

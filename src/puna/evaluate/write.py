@@ -1,6 +1,8 @@
 """Result files, whole or not at all."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from puna.errors import InputError
@@ -9,12 +11,21 @@ from puna.weights.store import place
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, sync it and rename it. Raises InputError where that cannot be done."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with told(path):
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_bytes(content)
+            place(temporary, path, aside=temporary)
+        finally:
+            with suppress(OSError, ValueError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Say what the system says against writing a file: E-OUTPUT-WRITE."""
     try:
-        temporary.write_bytes(content)
-        place(temporary, path, aside=temporary)
-    except (OSError, ValueError) as error:
+        yield
+    except (OSError, ValueError) as error:  # a folder, no permission, a full disk, a NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise InputError("E-OUTPUT-WRITE", path=path, reason=str(reason).lower()) from None
-    finally:
-        temporary.unlink(missing_ok=True)
