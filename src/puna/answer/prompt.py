@@ -105,7 +105,8 @@ class Prompt:
 
     def covering(self, start: int, end: int) -> tuple[int, int]:
         """Range of the tokens before the question that cover some of the text's characters [start, end)."""
-        inside = [n for n, (first, last) in enumerate(self.offsets[: self.asked]) if first < end and last > start]
+        before = enumerate(self.offsets[: self.asked])
+        inside = [n for n, (first, last) in before if max(first, start) < min(last, end)]
         return (inside[0], inside[-1] + 1) if inside else (0, 0)
 
 
@@ -120,8 +121,8 @@ class Prompts:
 
     @property
     def end(self) -> int:
-        """The token of a line's end."""
-        return self.tokenizer.encode("\n", start=False)[-1]
+        """The token that ends an answer in the worked examples: "\\n", or where the vocabulary has it, "\\n\\n"."""
+        return self.tokenizer.encode(f"\n\n{self.wording.text}", start=False)[0]
 
     @property
     def overhead(self) -> int:
