@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puna.answer.spans import MAX_CHARS, MAX_WORDS, in_one_line, spans
+from puna.answer.spans import MAX_CHARS, MAX_WORDS, in_one_line, spans, spans_within
 
 
 def texts(text: str) -> set[str]:
@@ -45,6 +45,22 @@ def test_every_span_is_inside_and_no_span_twice(text: str) -> None:
     found = spans(text)
     assert len(found) == len(set(found))
     assert all(0 <= a < b <= len(text) and text[a:b].strip() for a, b in found)
+
+
+@given(st.text(alphabet="aB1 .,'’-!。山中\n", max_size=120), st.data())
+def test_a_window_has_the_spans_that_lie_in_it(text: str, data: st.DataObject) -> None:
+    """Those of the whole text, so none that begins or ends inside a word or a number."""
+    begin, last = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
+    want = {(a, b) for a, b in spans(text) if begin <= a and b <= last}
+    assert set(spans_within(text, begin, last, MAX_WORDS, MAX_CHARS)) == want
+
+
+def test_a_window_of_a_long_text_looks_only_around_it() -> None:
+    text = "Ann led 1,000 men. 山上有人。" * 200
+    every = spans(text)
+    for begin, last in ((0, 10), (1000, 1203), (2222, 2999), (len(text) - 20, len(text))):
+        want = {(a, b) for a, b in every if begin <= a and b <= last}
+        assert set(spans_within(text, begin, last, MAX_WORDS, MAX_CHARS)) == want
 
 
 def test_one_line() -> None:

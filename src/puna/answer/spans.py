@@ -16,6 +16,8 @@ _AFTER = frozenset("%％°‰》〉」』”\"')）")
 
 MAX_WORDS = 12
 MAX_CHARS = 24
+# Of words and characters, whatever is asked for: what is longer has more tokens than a span that is scored may have.
+_MOST_WORDS, _MOST_CHARS = 64, 128
 _MARGIN = 256  # characters beyond a window that are looked at, to see which words its edges cut
 
 
@@ -48,7 +50,8 @@ def spans(text: str, max_words: int = MAX_WORDS, max_chars: int = MAX_CHARS) -> 
 def spans_within(text: str, begin: int, last: int, max_words: int, max_chars: int) -> Iterator[tuple[int, int]]:
     """Give the spans of a text that lie in its window [begin, last); a part of a word that is cut there is none."""
     first = max(begin - _MARGIN, 0)
-    for start, end in spans(text[first : last + _MARGIN], max_words, max_chars):
+    longest = min(max_words, _MOST_WORDS), min(max_chars, _MOST_CHARS)
+    for start, end in spans(text[first : last + _MARGIN], *longest):
         if begin <= first + start and first + end <= last:
             yield first + start, first + end
 

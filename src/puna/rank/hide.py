@@ -37,6 +37,12 @@ def score_hiding(
         rows.append(path[len(tail) - 1 :])
         targets.append([*candidate, end])
     size = len(trie.tokens)
+    if size > CHUNK and len(candidates) > 1:
+        half = len(candidates) // 2
+        parts = (
+            score_hiding(reading, tail, part, hidden, end=end) for part in (candidates[:half], candidates[half:])
+        )
+        return torch.cat([*parts], 1)
     device = reading.model.device
     where = torch.tensor([row for path in rows for row in path], device=device)
     what = torch.tensor([token for target in targets for token in target], device=device)
