@@ -199,7 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--limit", type=int, default=100, help="rows of each English set")
     parser.add_argument(
-        "--chinese", type=int, default=50, help="rows of each Chinese set; they take four times as long"
+        "--chinese", type=int, default=30, help="rows of each Chinese set; they take four times as long"
     )
     parser.add_argument("--normalised", type=int, default=30, help="rows on which all normalisations are measured")
     parser.add_argument(
