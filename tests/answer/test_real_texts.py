@@ -20,12 +20,12 @@ from tests.answer.every_span import Exhaustive, every_span
 from tests.oracle.tiny import make_pair
 from tests.tokens.vocabularies import byte_level_metadata, train_byte_level
 
-SETS = {"squad11/dev_a": 26, "cmrc2018/dev_a": 12, "drcd/dev": 12}  # how many of each
+SETS = {"squad11/dev_a": 12, "cmrc2018/dev_a": 6, "drcd/dev": 6}  # how many of each
 
 
 def short(context: str) -> str:
-    """The first 25 words, or 24 characters of Chinese."""
-    return context[:24] if any("\u4e00" <= c <= "\u9fff" for c in context[:24]) else " ".join(context.split()[:25])
+    """The first 16 words, or 14 characters of Chinese."""
+    return context[:14] if any("\u4e00" <= c <= "\u9fff" for c in context[:14]) else " ".join(context.split()[:16])
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_real_texts_equal_scoring_every_span(
     rows: list[tuple[str, str]], default_bf16: Llama, default_tokenizer: Tokenizer
 ) -> None:
     reader = Reader(default_bf16, default_tokenizer, "SmolLM2")
-    assert len(rows) == 50
+    assert len(rows) == sum(SETS.values())
     for question, text in rows:
         sources = [Source("text", text)]
         want, found = every_span(reader, question, sources), reader.ask(question, text, group=False, top=5)
@@ -102,13 +102,13 @@ def random_case(seed: int, tokenizer: Tokenizer) -> tuple[Reader, list[Source]]:
     model = make_pair({"vocab_size": 600, "max_position_embeddings": rng.choice((256, 300))}, seed=seed % 4).puna
     model.lm_head.weight.data.mul_(rng.choice((1, 1.5, 2, 4, 12)))
     texts = [
-        "".join(rng.choice(PARTS) + rng.choice(GAPS) for _ in range(rng.choice((40, 120, 200))))
+        "".join(rng.choice(PARTS) + rng.choice(GAPS) for _ in range(rng.choice((40, 100, 160))))
         for _ in range(rng.choice((1, 1, 2)))
     ]
     return Reader(model, tokenizer, "tiny"), [Source(f"text {n}", text) for n, text in enumerate(texts)]
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(9))
 def test_windows_equal_scoring_every_span(seed: int, tokenizer: Tokenizer) -> None:
     """`exact` proves its answers; without it, or cut short by a budget, what is said to be exact is right."""
     reader, sources = random_case(seed, tokenizer)
@@ -133,12 +133,12 @@ def test_windows_equal_scoring_every_span(seed: int, tokenizer: Tokenizer) -> No
 def test_these_windows_are_several_and_cut_words_and_answers(tokenizer: Tokenizer) -> None:
     """What the test above means to try does happen in it."""
     several = cut = 0
-    for seed in range(12):
+    for seed in range(9):
         reader, sources = random_case(seed, tokenizer)
         windows = reader._inquire(QUESTION, sources, Settings())[1]
         several += len(windows) > 2
         for order, *edges in windows:
             around = [sources[order].text[max(edge - 1, 0) : edge + 1] for edge in edges]
             cut += sum(len(pair) == 2 and pair.isalnum() and pair.isascii() for pair in around)
-    assert several > 4
-    assert cut > 4
+    assert several > 3
+    assert cut > 1

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import puna
 from puna.answer.inquiry import _TOLERANCE
 from puna.answer.reader import Reader
 from puna.answer.sentences import sentences
@@ -135,7 +134,7 @@ def test_cutting_into_sentences_does_not_take_the_square(text: str) -> None:
 def test_three_thousand_characters_without_a_space(reader: Reader) -> None:
     rng = random.Random(1)
     text = "".join(chr(rng.randrange(0x4E00, 0x5200)) for _ in range(3000))
-    found = reader.ask("谁带队？", text, max_nodes=200)
+    found = reader.ask("谁带队？", text, max_nodes=100)
     check(found, [Source("text", text)])
     assert found.coverage.windows > 3
     assert found.coverage.read == 3000
@@ -270,7 +269,7 @@ def test_what_was_asked_before_moves_no_bit(short_sighted: Reader) -> None:
         assert dataclasses.replace(again, elapsed_ms=first.elapsed_ms) == first
 
 
-@pytest.mark.parametrize("options", [{}, {"exact": True}, {"normalise": "mean"}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"exact": True}], ids=str)
 def test_stopped_at_any_moment(short_sighted: Reader, options: dict[str, Any]) -> None:
     """Nothing is claimed of what was not read or not searched; the longer it ran, the more it knows."""
     text = "Ann led it in 1921, Bob came later, from Bergen; don't ask Cleo Lee. " * 8
@@ -371,11 +370,3 @@ def test_the_same_question_again_has_the_same_bits(default: Reader) -> None:
         default.ask(question, text)
     again = default.ask(QUESTION, text)
     assert dataclasses.replace(again, elapsed_ms=first.elapsed_ms) == first
-
-
-def test_sources_are_named_in_the_answers(default: Reader) -> None:
-    sources = [puna.Source("a.txt", "Bob paints."), puna.Source("b.txt", "The walk was led by Ann Lee.")]
-    one, other = (default.ask("Who led the walk?", order) for order in (sources, sources[::-1]))
-    assert one.answers[0].evidence[0].source == "b.txt"
-    assert [(a.text, a.probability) for a in one] == [(a.text, a.probability) for a in other]
-    assert one.no_answer_probability == other.no_answer_probability

@@ -139,9 +139,7 @@ def reader(default_bf16: Llama, default_tokenizer: Tokenizer) -> Reader:
 TEXT = "The walk was led by Ann Lee. It took three hours and ended in Bergen."
 
 
-@pytest.mark.parametrize(
-    ("answers", "normalise"), [(("Ann Lee", "Bergen"), "sum"), (("the ann lee!",), "byte"), ((), "sum")]
-)
+@pytest.mark.parametrize(("answers", "normalise"), [(("the ann lee!", "Bergen"), "sum"), ((), "byte")])
 def test_what_is_observed_is_what_ask_would_say(reader: Reader, answers: tuple[str, ...], normalise: str) -> None:
     row = QuestionRow("1", TEXT, "Who led the walk?", answers, not answers)
     found = observe(reader, row, normalise)
@@ -172,8 +170,8 @@ def test_a_row_that_cannot_be_asked_is_none(reader: Reader, context: str, questi
 def test_a_calibration_does_not_make_the_search_longer(reader: Reader) -> None:
     """The best spans may be wordings of few answers: fewer than are asked for, and no reason to look at all others."""
     fitted = calibrate(random_examples(random.Random(3), 40), "SmolLM2")[0]
-    plain = reader.ask("Who led the walk?", TEXT * 3, top=KEPT, group=False).certificate
-    found = reader.ask("Who led the walk?", TEXT * 3, top=KEPT, calibration=fitted)
+    plain = reader.ask("Who led the walk?", TEXT, top=KEPT, group=False).certificate
+    found = reader.ask("Who led the walk?", TEXT, top=KEPT, calibration=fitted)
     assert found.certificate
     assert plain
     assert found.certificate.exact
@@ -291,7 +289,7 @@ def test_a_result_is_written_over_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("count", [1, 7, 60])
+@pytest.mark.parametrize("count", [1, 60])
 def test_the_picture(count: int) -> None:
     if not drawable():
         pytest.skip("Matplotlib is not installed")

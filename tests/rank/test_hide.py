@@ -41,7 +41,7 @@ def few_letters(rng: random.Random, count: int) -> list[list[int]]:
 def test_equals_a_dense_forward_under_a_mask(shape: str) -> None:
     pair, rng = make_pair(SHAPES[shape]), random.Random(shape)
     prefix, tail = ([rng.randrange(97) for _ in range(size)] for size in (31, rng.randint(1, 9)))
-    candidates, hidden = few_letters(rng, 6), ranges(rng, len(prefix), 5)
+    candidates, hidden = few_letters(rng, 4), ranges(rng, len(prefix), 3)
     found = score_hiding(read(pair.puna, prefix), tail, candidates, hidden, end=END)
     want = [[forced(pair, prefix, tail, candidate, part) for candidate in candidates] for part in hidden]
     torch.testing.assert_close(found.double(), torch.tensor(want, dtype=torch.double), atol=5e-5, rtol=1e-5)
@@ -55,7 +55,7 @@ def test_more_variants_than_one_forward_holds(chunk: int, monkeypatch: pytest.Mo
     prefix, tail = ([rng.randrange(97) for _ in range(size)] for size in (60, 8))
     candidates, hidden = few_letters(rng, 4), ranges(rng, len(prefix), 40)
     found = score_hiding(read(pair.puna, prefix), tail, candidates, hidden, end=END)
-    for at in rng.sample(range(len(hidden)), 6):
+    for at in rng.sample(range(len(hidden)), 4):
         want = [forced(pair, prefix, tail, candidate, hidden[at]) for candidate in candidates]
         assert found[at].tolist() == pytest.approx(want, abs=5e-5)
 

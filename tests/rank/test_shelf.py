@@ -70,7 +70,7 @@ def test_equals_a_cold_shelf_to_the_last_bit(
     rng, puna = random.Random(11), model(rope, dtype)
     shelf, earlier = Shelf(puna), []
     write = Cache.write
-    for _ in range(60):
+    for _ in range(35):
         sections = prompt(rng, earlier)
         earlier.append(sections)
         tokens, cuts = joined(sections)
@@ -108,7 +108,7 @@ def test_reads_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sections_change_nothing_but_rounding() -> None:
     rng, puna = random.Random(3), model()
-    for _ in range(30):
+    for _ in range(15):
         tokens, cuts = joined(prompt(rng, []))
         sectioned, whole = Shelf(puna).read(tokens, cuts), read(puna, tokens)
         torch.testing.assert_close(sectioned.hidden, whole.hidden, atol=2e-5, rtol=1e-5)
