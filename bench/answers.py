@@ -100,8 +100,8 @@ def records(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
         refusing = any(row.unanswerable for row in every)
         limit = arguments.limit if name in ENGLISH else arguments.chinese
         for number, row in enumerate(sample(every, limit), 1):
-            if (name, row.id) not in known:
-                normalise = name in NORMALISED and number <= arguments.normalised
+            normalise = name in NORMALISED and number <= arguments.normalised
+            if (name, row.id) not in known or (normalise and "normalised" not in known[name, row.id]):
                 record = measure(reader, name, row, refusing, normalise)
                 with arguments.output.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(record, ensure_ascii=False) + "\n")

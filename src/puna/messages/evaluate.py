@@ -59,7 +59,10 @@ MESSAGES: dict[str, Message] = {
         ("{path} 第 {line} 行：unanswerable 与 answers 相互矛盾", "有答案的行是可回答的，没有答案的行才不可回答"),
     ),
     "E-CHOICE-FEW": Message(
-        ("{path}, line {line}: candidates has {count} entries, wanted 2 or more", "name every answer to choose among"),
+        (
+            "{path}, line {line}: candidates has {count} entries, wanted 2 or more",
+            "name every answer to choose among",
+        ),
         ("{path} 第 {line} 行：candidates 只有 {count} 项，至少要有 2 项", "请列出所有可选的答案"),
     ),
     "E-CHOICE-INDEX": Message(
