@@ -151,7 +151,6 @@ BAD = {
     "rows of another kind": (("calibrate", "told.json", "-o", "x.json"), "E-ROWS-FIELD"),
     "no output": (("calibrate", "rows.jsonl"), "E-USAGE"),
     "its own rows as output": (("calibrate", "rows.jsonl", "-o", "rows.jsonl"), "E-OUTPUT-WRITE"),
-    "a folder as output": (("calibrate", "rows.jsonl", "-o", ".", "--model", "tiny.gguf"), "E-OUTPUT-WRITE"),
     "an output without a folder": (
         ("calibrate", "rows.jsonl", "-o", "none/x.json", "--model", "tiny.gguf"),
         "E-OUTPUT-WRITE",

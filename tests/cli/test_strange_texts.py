@@ -24,7 +24,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = {
         "control.txt": b"\x00\x01 Ann\x1b[2J\x1b]0;x\x07 led it\x7f\r\nBob \x9b31m\x0bcame\r\n",
         "both.txt": "שלום Ann \u202eeloc\u202c led عام ١٩٢١ e\u0301 👩‍👩‍👧 it".encode(),
-        "marks.txt": "?! … --- «»".encode(),
         "again.txt": b"Ann led it.",
     }
     texts["control.txt"] = texts["control.txt"].decode("latin-1").encode()
@@ -74,7 +73,6 @@ def test_a_table_of_a_strange_text(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (("marks.txt",), "E-TEXT-NO-WORDS"),
         (("--text", "supercalifragilistic", "--max-nodes", "1"), "E-MAX-NODES-FEW"),
         (("again.txt", "--max-words", "0"), "E-SPAN-LENGTH"),
         (("again.txt", "--max-nodes", "0"), "E-MAX-NODES"),
