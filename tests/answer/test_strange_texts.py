@@ -156,6 +156,16 @@ def test_longest_answers_of_any_length(reader: Reader) -> None:
     assert max(len(in_one_line(text[a:b]).split()) for a, b in spans_within(text, 0, len(text), 10**9, 1)) == 64
 
 
+def test_space_around_a_candidate_is_no_part_of_its_place(reader: Reader) -> None:
+    found = {a.text: a for a in reader.ask(QUESTION, "It was led by Ann .", [" Ann ", "Bob\n"])}
+    assert [(place.start, place.end) for place in found[" Ann "].evidence] == [(14, 17)]
+    assert not found["Bob\n"].evidence
+    assert (
+        found[" Ann "].log_probability
+        == reader.ask(QUESTION, "It was led by Ann .", ["Ann"]).answers[0].log_probability
+    )
+
+
 def test_rank_needs_candidates(reader: Reader) -> None:
     with pytest.raises(InputError) as caught:
         reader.rank(QUESTION, [])
