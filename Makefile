@@ -15,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip --disable-pip-version-check install $(if $(MAKE_TERMOUT),,-qq) \
 	-c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
-SETTINGS := pyproject.toml constraints.txt
+SETTINGS := pyproject.toml constraints.txt hatch_build.py $(wildcard src/puna/native/*.[ch])
 
 help:
 	@echo 'make ask    install Puna into $(VENV), fetch the default model (98 MB) and answer a question'

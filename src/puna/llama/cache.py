@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from puna.llama.config import LlamaConfig
-from puna.shapes import Float
+from puna.shapes import Float, Int
 
 
 class Cache:
@@ -25,7 +25,7 @@ class Cache:
     ) -> None:
         self.length = 0
         self.span = span or capacity
-        shape = (config.layers, config.kv_heads, max(capacity, 1), config.head_dim)
+        shape = (config.layers, config.kv_heads, _whole(max(capacity, 1)), config.head_dim)
         self._keys = torch.zeros(shape, dtype=dtype, device=device)
         self._values = torch.zeros(shape, dtype=dtype, device=device)
 
@@ -39,11 +39,11 @@ class Cache:
         need = self.length + new
         if need <= self.capacity:
             return
-        size = max(need, 2 * self.capacity)
+        size, used = _whole(max(need, 2 * self.capacity)), _whole(self.length)
         for name in ("_keys", "_values"):
             old: Tensor = getattr(self, name)
             grown = old.new_zeros((*old.shape[:2], size, old.shape[3]))
-            grown[:, :, : self.length] = old[:, :, : self.length]
+            grown[:, :, :used] = old[:, :, :used]
             setattr(self, name, grown)
 
     def write(
@@ -55,6 +55,15 @@ class Cache:
         self._values[layer, :, self.length : end] = values.transpose(0, 1)
         return self._keys[layer, :, :end], self._values[layer, :, :end]
 
+    def slots(self, new: int) -> Int[Tensor, " T"]:
+        """Give the places of the next `new` tokens."""
+        return torch.arange(self.length, self.length + new)
+
+    @property
+    def stores(self) -> tuple[Float[Tensor, "L K S E"], Float[Tensor, "L K S E"]]:
+        """All keys' and values' memory, for `puna.native`, which orders what is inside a block of 32 slots itself."""
+        return self._keys, self._values
+
     def advance(self, new: int) -> None:
         """Count `new` tokens as read: called once after all layers, so an interrupted forward leaves no trace."""
         self.length += new
@@ -64,3 +73,8 @@ class Cache:
         if not 0 <= length <= self.length:
             raise ValueError(f"cannot truncate a cache of {self.length} tokens to {length}")
         self.length = length
+
+
+def _whole(slots: int) -> int:
+    """Slots come in blocks of 32."""
+    return -(-slots // 32) * 32

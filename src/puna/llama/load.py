@@ -6,6 +6,7 @@ from torch import Tensor
 from puna.llama.config import LlamaConfig
 from puna.llama.linear import default_dtype
 from puna.llama.model import Llama
+from puna.llama.packed import Packed, can_pack
 from puna.weights.checkpoint import Checkpoint
 
 
@@ -17,6 +18,11 @@ def load(checkpoint: Checkpoint, *, dtype: torch.dtype | None = None, device: to
     """
     config = LlamaConfig.from_dict(checkpoint.config)
     dtype = dtype or default_dtype(device)
+    if dtype == torch.bfloat16 and torch.device(device).type == "cpu" and can_pack(config):
+        with torch.device("meta"):
+            model = Llama(config)
+        model.packed = Packed(config, checkpoint)
+        return model.eval().requires_grad_(False)
     model = Llama(config)  # blank: every tensor is assigned below
     state: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():

@@ -15,12 +15,13 @@ from puna.llama.cache import Cache
 from puna.llama.config import LlamaConfig
 from puna.llama.linear import Embedding, Linear, bf16_products
 from puna.llama.norm import RMSNorm
+from puna.llama.packed import Packed
 from puna.llama.rope import tables
 from puna.shapes import Bool, Float, Int
 
 CHUNK = 512  # tokens read in one forward: large enough for full matrix speed, small enough for a flat memory use
-# Rows of a scoring forward, and of the head's product in it, padded where there are fewer. Matrix kernels choose
-# their order of summation by shape: one shape makes a score equal to the last bit whatever is scored beside it.
+# Rows of a scoring forward at most. Torch's matrix kernels choose their order of summation by shape, so there, and in
+# the head's product, fewer are padded: one shape makes a score equal to the last bit whatever is scored beside it.
 ROWS = 128
 
 
@@ -35,11 +36,15 @@ class Trunk(nn.Module):
 
 
 class Llama(nn.Module):
-    """A Llama-architecture model; `dtype` is that of the matrix products, everything else is fp32."""
+    """A Llama-architecture model; `dtype` is that of the matrix products, everything else is fp32.
+
+    `packed`: weights for the CPU's own kernels; with them the parameters are without memory and not used.
+    """
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
         self.config = config
+        self.packed: Packed | None = None
         self.model = Trunk(config)
         self.lm_head = Linear(config.width, config.vocab_size, bias=False)
         self.tie()
@@ -52,13 +57,21 @@ class Llama(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Type of the matrix products."""
+        if self.packed is not None:
+            return torch.bfloat16
         weight: Tensor = self.get_parameter("model.layers.0.mlp.up_proj.weight")
         return weight.dtype
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
+        if self.packed is not None:
+            return torch.device("cpu")
         return self.lm_head.weight.device
+
+    def rows_for(self, count: int, most: int = ROWS) -> int:
+        """Give the rows that a scoring forward of `count` must have: `most`, or as many where rows are independent."""
+        return most if self.packed is None else count
 
     def new_cache(self, capacity: int, *, span: int | None = None) -> Cache:
         """Make an empty cache with room for `capacity` tokens (it grows); `span` as in `Cache`."""
@@ -69,16 +82,24 @@ class Llama(nn.Module):
         tokens: Int[Tensor, " T"],
         positions: Int[Tensor, " T"],
         cache: Cache | None,
-        mask: Bool[Tensor, "T M"],
+        mask: Bool[Tensor, "T M"] | None,
     ) -> Float[Tensor, "T D"]:
         """Read T tokens behind the cache's and give their normed hidden states, fp32.
 
         Keys are the cache's tokens in order, then these. `mask` covers the last M of them: mask[t, m] is True where
         token t may attend to that key; keys before are open to all rows. Every row must see at least its own key.
+        None: a chain, each sees all before it and itself.
         The cache is advanced by T.
         """
         if cache is not None:
             cache.reserve(len(tokens))
+        if self.packed is not None:
+            cache = cache or self.new_cache(len(tokens))
+            hidden = self.packed.forward(tokens, positions, cache, mask)
+            cache.advance(len(tokens))
+            return hidden
+        if mask is None:
+            mask = causal_mask(cache.length if cache is not None else 0, len(tokens), self.device)
         length = cache.span if cache is not None else int(positions.max()) + 1
         cos, sin = tables(self.config.rope, positions, length)
         bias = torch.zeros(mask.shape, dtype=self.dtype, device=mask.device)
@@ -98,13 +119,15 @@ class Llama(nn.Module):
             chunk = torch.tensor(tokens[start : start + CHUNK], device=self.device)
             past = cache.length
             positions = torch.arange(past, past + len(chunk), device=self.device)
-            hidden = self(chunk, positions, cache, causal_mask(past, len(chunk), self.device))
+            hidden = self(chunk, positions, cache, None)
         if hidden is None:
             raise ValueError("nothing to read: no tokens")
         return hidden[-1:]
 
     def logits(self, hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
         """Head over the given rows only, fp32 out."""
+        if self.packed is not None:
+            return self.packed.logits(hidden)
         with bf16_products(self.dtype == torch.bfloat16 and hidden.shape[0] > 1):  # one row is faster in fp32
             return F.linear(hidden, self.lm_head.weight)
 
@@ -112,6 +135,8 @@ class Llama(nn.Module):
         self, hidden: Float[Tensor, "N D"], rows: Int[Tensor, " M"], tokens: Int[Tensor, " M"]
     ) -> Float[Tensor, " M"]:
         """log P(tokens[m] | hidden[rows[m]]), fp32; logits exist for ROWS rows at a time only."""
+        if self.packed is not None:
+            return self.packed.log_probs(hidden, rows, tokens)
         out = torch.zeros(len(rows), device=hidden.device)
         for start in range(0, hidden.shape[0], ROWS):
             wanted = ((rows >= start) & (rows < start + ROWS)).nonzero()[:, 0]

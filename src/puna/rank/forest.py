@@ -15,7 +15,7 @@ from puna.llama.cache import Cache
 from puna.llama.model import Llama
 from puna.rank.score import read, score
 from puna.rank.trie import Trie, build_trie
-from puna.shapes import Float
+from puna.shapes import Float, Int
 
 # All forwards have one shape, for the reason that `puna.llama.model.ROWS` gives.
 ROWS = 384
@@ -100,6 +100,10 @@ class _Ground(Cache):
             store[layer][:, self._slots] = new[: len(self._slots)].transpose(0, 1)
         return self._keys[layer], self._values[layer]
 
+    def slots(self, new: int) -> Int[Tensor, " T"]:
+        """Give the places of the pack's tokens."""
+        return self._slots
+
     def forward(self, tries: Sequence[Trie]) -> Sequence[Float[Tensor, "n D"]]:
         """Give the hidden states of each trie's nodes."""
         sizes, device = [len(trie.tokens) for trie in tries], self._model.device
@@ -116,7 +120,10 @@ class _Ground(Cache):
             slot += _stepped(size)
         mask[len(slots) :, 0] = True  # padding looks at something, and nothing looks at padding
         self._slots = torch.tensor(slots, dtype=torch.long, device=device)
-        hidden: Tensor = self._model(tokens.to(device), positions.to(device), self, mask.to(device))
+        rows = slice(self._model.rows_for(len(slots), ROWS))
+        hidden: Tensor = self._model(
+            tokens[rows].to(device), positions[rows].to(device), self, mask[rows].to(device)
+        )
         self.truncate(0)
         return torch.split(hidden[: len(slots)], sizes)
 

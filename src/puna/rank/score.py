@@ -47,11 +47,12 @@ class Reading:
 
     def _forward(self, trie: Trie, start: int, stop: int) -> Tensor:
         count, device = stop - start, self.model.device
-        tokens = torch.zeros(ROWS, dtype=torch.long)
+        rows = self.model.rows_for(count)
+        tokens = torch.zeros(rows, dtype=torch.long)
         tokens[:count] = torch.tensor(trie.tokens[start:stop])
-        positions = torch.full((ROWS,), self.length)
+        positions = torch.full((rows,), self.length)
         positions[:count] = trie.positions(self.length)[start:stop]
-        mask = torch.eye(ROWS, dtype=torch.bool)  # padding sees itself alone
+        mask = torch.eye(rows, dtype=torch.bool)  # padding sees itself alone
         mask[:count, :count] = trie.mask(start, stop)
         hidden: Tensor = self.model(tokens.to(device), positions.to(device), self.cache, mask.to(device))
         return hidden[:count]

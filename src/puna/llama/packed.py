@@ -1,0 +1,213 @@
+"""The model over packed weights: what `Llama` does with torch's products, done by `puna.native` on the CPU.
+
+Every row of a pass is summed in an order of its own that does not depend on the rows beside it, so a score is the same
+to the last bit whatever is scored with it.
+"""
+
+from ctypes import byref
+
+import torch
+from torch import Tensor
+
+from puna.llama.cache import Cache
+from puna.llama.config import LlamaConfig
+from puna.llama.rope import tables
+from puna.native.library import Layer, Matrix, Model, Pass, kernels, library, matrix, pack
+from puna.shapes import Bool, Float, Int
+from puna.weights.checkpoint import Checkpoint
+
+FEW = (
+    3  # a chain of up to so many tokens is multiplied with the weights as stored, which is faster and no less exact
+)
+
+
+_EXACT = frozenset({"Q4_0", "Q4_1", "Q8_0", "BF16"})  # types of which the packed form keeps every bit
+
+
+def can_pack(config: LlamaConfig) -> bool:
+    """Tell whether the kernels are there and take a model of these sizes."""
+    whole = all(size % 32 == 0 for size in (config.width, config.ffn_width, config.head_dim))
+    return whole and not config.mlp_bias and library() is not None
+
+
+class Packed:
+    """A checkpoint's weights in column tiles, and the passes over them."""
+
+    def __init__(self, config: LlamaConfig, checkpoint: Checkpoint) -> None:
+        self.config = config
+        self._checkpoint = checkpoint
+        self._alive: list[object] = []
+        layers = (Layer * config.layers)(*(self._layer(f"model.layers.{n}.") for n in range(config.layers)))
+        self._alive.append(layers)
+        rows = torch.arange(-(-config.vocab_size // 32) * 32)
+        rows[config.vocab_size :] = -1
+        embedding = self._matrix({"model.embed_tokens": rows}, config.width)
+        head = embedding if config.tied else self._matrix({"lm_head": rows}, config.width)
+        self._embedding = embedding
+        kind = checkpoint.type_name("model.embed_tokens.weight")
+        self._table = None if kind in _EXACT else checkpoint.tensor("model.embed_tokens.weight", torch.float32)
+        self._model = Model(
+            config.width,
+            config.heads,
+            config.kv_heads,
+            config.head_dim,
+            config.ffn_width,
+            config.layers,
+            config.vocab_size,
+            config.norm_eps,
+            layers,
+            self._gain("model.norm.weight"),
+            head,
+        )
+        del self._checkpoint
+
+    def forward(
+        self,
+        tokens: Int[Tensor, " T"],
+        positions: Int[Tensor, " T"],
+        cache: Cache,
+        mask: Bool[Tensor, "T M"] | None,
+    ) -> Float[Tensor, "T D"]:
+        """As `Llama.forward`; the cache is not advanced."""
+        count, slots = len(tokens), cache.length + len(tokens)
+        cos, sin = (table.contiguous() for table in tables(self.config.rope, positions, cache.span))
+        x = self.embed(tokens)
+        slot = cache.slots(count).int()
+        low = torch.zeros(count, dtype=torch.int32)
+        high = torch.arange(slots - count + 1, slots + 1, dtype=torch.int32)
+        seen, first, listed = torch.empty(3, 0, dtype=torch.int32)
+        if mask is not None and mask.shape[1] < slots:  # what all see, and a list of single keys for each
+            high.fill_(slots - mask.shape[1])
+            row, listed = (each.contiguous() for each in mask.nonzero().int().unbind(1))
+            first = torch.searchsorted(row, torch.arange(count + 1, dtype=torch.int32)).int()
+        elif mask is not None:
+            seen, slots = mask.to(torch.uint8).contiguous(), mask.shape[1]
+            low, high = seen.argmax(1).int(), (slots - seen.flip(1).argmax(1)).int()
+        keys, values = cache.stores
+        tensors = (x, cos, sin, keys, values, slot, low, high, seen, first, listed)
+        given = Pass(
+            count, slots, cache.capacity, mask is None, *(t.data_ptr() if t.numel() else None for t in tensors)
+        )
+        _check(kernels().puna_forward(byref(self._model), byref(given), torch.get_num_threads()))
+        return x
+
+    def embed(self, tokens: Int[Tensor, " T"]) -> Float[Tensor, "T D"]:
+        """Give the embeddings of tokens, fp32."""
+        self._check_ids(tokens)
+        if self._table is not None:
+            return self._table[tokens]
+        out = torch.empty(len(tokens), self.config.width)
+        tokens = tokens.contiguous()
+        kernels().puna_rows(byref(self._embedding), tokens.data_ptr(), len(tokens), out.data_ptr())
+        return out
+
+    def logits(self, hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
+        """As `Llama.logits`."""
+        hidden = hidden.contiguous()
+        out = torch.empty(len(hidden), self.config.vocab_size)
+        _check(
+            kernels().puna_logits(
+                byref(self._model), hidden.data_ptr(), len(hidden), out.data_ptr(), torch.get_num_threads()
+            )
+        )
+        return out
+
+    def log_probs(
+        self, hidden: Float[Tensor, "N D"], rows: Int[Tensor, " M"], tokens: Int[Tensor, " M"]
+    ) -> Float[Tensor, " M"]:
+        """As `Llama.log_probs`; no row of logits is ever whole."""
+        self._check_ids(tokens)
+        used, place = torch.unique(rows, return_inverse=True)
+        hidden = hidden[used].contiguous()
+        order = tokens.argsort(stable=True)
+        wanted, place = tokens[order].to(torch.int32), place[order].to(torch.int32)
+        strips = torch.arange(0, self.config.vocab_size + 32, 32, dtype=torch.int32)
+        first = torch.searchsorted(wanted, strips).to(torch.int32)
+        mass, picked = torch.empty(len(used)), torch.empty(len(rows))
+        _check(
+            kernels().puna_masses(
+                byref(self._model),
+                hidden.data_ptr(),
+                len(hidden),
+                mass.data_ptr(),
+                first.data_ptr(),
+                place.data_ptr(),
+                wanted.data_ptr(),
+                picked.data_ptr(),
+                torch.get_num_threads(),
+            )
+        )
+        out = torch.empty(len(rows))
+        out[order] = picked - mass[place]
+        return out
+
+    def _check_ids(self, tokens: Tensor) -> None:
+        """Look before C does."""
+        if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.config.vocab_size:
+            raise IndexError(f"token ids are 0 to {self.config.vocab_size - 1}")
+
+    def _layer(self, name: str) -> Layer:
+        config = self.config
+        width, half = config.width, config.head_dim // 2
+        # A strip of queries or keys holds 16 dimensions and the 16 that turn with them.
+        turned = torch.arange(config.heads * config.head_dim).view(-1, 2, half // 16, 16).transpose(1, 2).flatten()
+        plain = torch.arange(config.kv_heads * config.head_dim)
+        attention, ffn = f"{name}self_attn.", f"{name}mlp."
+        keys = config.kv_heads * config.head_dim
+        return Layer(
+            self._matrix(
+                {f"{attention}q_proj": turned, f"{attention}k_proj": turned[:keys], f"{attention}v_proj": plain},
+                width,
+            ),
+            self._matrix({f"{attention}o_proj": torch.arange(width)}, config.heads * config.head_dim),
+            self._matrix(
+                {f"{ffn}{part}_proj": torch.arange(config.ffn_width) for part in ("gate", "up")}, width, mixed=True
+            ),
+            self._matrix({f"{ffn}down_proj": torch.arange(width)}, config.ffn_width),
+            self._gain(f"{name}input_layernorm.weight"),
+            self._gain(f"{name}post_attention_layernorm.weight"),
+        )
+
+    def _matrix(self, parts: dict[str, Tensor], width: int, *, mixed: bool = False) -> Matrix:
+        """Pack named matrices, the rows of each in the given order, one after the other or tile by tile."""
+        packed = [self._pack(f"{name}.weight", order) for name, order in parts.items()]
+        tiles = [len(order) // 16 for order in parts.values()]
+        picks = [(part, tile) for part, count in enumerate(tiles) for tile in range(count)]
+        if mixed:
+            picks.sort(key=lambda pick: pick[::-1])
+        names = self._checkpoint.names()
+        bias = None
+        if f"{next(iter(parts))}.bias" in names:
+            bias = torch.cat(
+                [self._checkpoint.tensor(f"{name}.bias", torch.float32)[order] for name, order in parts.items()]
+            )
+        made, alive = matrix(packed, width, torch.tensor(picks), bias)
+        self._alive += alive
+        return made
+
+    def _pack(self, name: str, order: Tensor) -> tuple[str, Tensor]:
+        kind = self._checkpoint.type_name(name)
+        if kind in ("Q4_0", "Q4_1"):
+            rows = self._checkpoint.rows(name)
+            return "q4", pack("q4", rows if kind == "Q4_1" else _with_least(rows), order)
+        if kind == "Q8_0":
+            return "q8", pack("q8", self._checkpoint.rows(name), order)
+        dense = self._checkpoint.tensor(name, torch.bfloat16)
+        return "bf16", pack("bf16", dense.view(torch.uint8), order)
+
+    def _gain(self, name: str) -> int:
+        gain = self._checkpoint.tensor(name, torch.float32)
+        self._alive.append(gain)
+        return gain.data_ptr()
+
+
+def _with_least(rows: Tensor) -> Tensor:
+    """Q4_0's blocks as Q4_1's: the least value, -8 scales, is written out."""
+    blocks = rows.view(len(rows), -1, 18)
+    least = (blocks[..., :2].contiguous().view(torch.float16) * -8).view(torch.uint8)
+    return torch.cat((blocks[..., :2], least, blocks[..., 2:]), -1).view(len(rows), -1)
+
+
+def _check(failed: int) -> None:
+    if failed:
+        raise MemoryError("no memory for a pass over the model")

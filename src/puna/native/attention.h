@@ -1,0 +1,156 @@
+// Grouped-query attention over a cache of tiles: 32 rows (t, g) of one kv-head at a time, softmax in fp32.
+//
+// The cache's slots come in blocks of 32. A block of keys is [2 halves][E / 32][16 pairs of dimensions][16 slots][2],
+// one of values [E / 16][16 pairs of slots][16 dimensions][2]: both are read by AMX as they stand.
+// A row's sums run over the blocks in their order, masked slots adding exact zeros, so they depend on nothing but the
+// row and the places of its keys. Keys that a row sees one by one (a tree's) are summed in the order of its own list.
+#pragma once
+#include <math.h>
+
+#include "amx.h"
+
+typedef struct {
+    bf16 *keys, *values;  // of one layer and kv-head
+    const bf16 *own_keys, *own_values;  // the new tokens', row by row [T, E]
+    const bf16 *queries;  // [T * G rows, E], readable to a multiple of 32 rows
+    const int32_t *low, *high;  // slots [low, high) that token t may see
+    const uint8_t *mask;  // [T, slots] or NULL
+    const int32_t *first, *list;  // token t also sees the new tokens list[first[t] .. first[t + 1]), or NULL
+    int32_t tokens, groups, size, slots;
+} Attention;
+
+static inline void put_key(bf16 *keys, int size, int slot, int dimension, uint32_t pair) {
+    bf16 *block = keys + (size_t)(slot / 32) * 32 * size;
+    int half = slot % 32 / 16;
+    memcpy(block + (half * (size / 32) + dimension / 32) * 512 + dimension % 32 / 2 * 32 + slot % 16 * 2, &pair, 4);
+}
+
+static inline void put_value(bf16 *values, int size, int slot, int dimension, bf16 value) {
+    bf16 *block = values + (size_t)(slot / 32) * 32 * size;
+    block[dimension / 16 * 512 + slot % 32 / 2 * 32 + dimension % 16 * 2 + slot % 2] = value;
+}
+
+// One row's softmax over its slots; gives the sum, with the scores left as bf16 weights in `weights`, 32 a block at
+// distances of 512. `own`: scores of its list, replaced by weights in fp32.
+static inline float softmax(
+    const Attention *at, int token, const float *scores, bf16 *weights, int from, int to, float *own, int owned) {
+    const __m512 scale = _mm512_set1_ps(1.0f / sqrtf((float)at->size)), none = _mm512_set1_ps(-INFINITY);
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i low = _mm512_set1_epi32(at->low[token]), high = _mm512_set1_epi32(at->high[token]);
+    const uint8_t *mask = at->mask ? at->mask + (size_t)token * at->slots : NULL;
+    float *changed = (float *)scores;
+    __m512 most = none;
+    for (int slot = from; slot < to; slot += 16) {
+        __m512i here = _mm512_add_epi32(lanes, _mm512_set1_epi32(slot));
+        __mmask16 seen = _mm512_cmpge_epi32_mask(here, low) & _mm512_cmplt_epi32_mask(here, high);
+        if (mask) {
+            int inside = at->slots - slot;
+            __mmask16 exist = inside >= 16 ? 0xffff : inside > 0 ? (__mmask16)((1u << inside) - 1) : 0;
+            seen &= _mm_test_epi8_mask(_mm_maskz_loadu_epi8(exist, mask + slot), _mm_set1_epi8(-1));
+        }
+        __m512 value = _mm512_mask_mul_ps(none, seen, _mm512_loadu_ps(changed + slot - from), scale);
+        _mm512_storeu_ps(changed + slot - from, value);
+        most = _mm512_max_ps(most, value);
+    }
+    float top = _mm512_reduce_max_ps(most);
+    for (int j = 0; j < owned; j++) top = own[j] > top ? own[j] : top;
+    const __m512 tops = _mm512_set1_ps(top);
+    __m512 sum = _mm512_setzero_ps();
+    for (int slot = from; slot < to; slot += 32) {
+        __m512 a = exp_ps(_mm512_sub_ps(_mm512_loadu_ps(changed + slot - from), tops));
+        __m512 b = exp_ps(_mm512_sub_ps(_mm512_loadu_ps(changed + slot - from + 16), tops));
+        sum = _mm512_add_ps(sum, _mm512_add_ps(a, b));
+        _mm512_store_si512(weights + (size_t)(slot - from) * 16, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+    }
+    float total = _mm512_reduce_add_ps(sum);
+    for (int j = 0; j < owned; j += 16) {
+        __mmask16 some = owned - j >= 16 ? 0xffff : (__mmask16)((1u << (owned - j)) - 1);
+        __m512 e = exp_ps(_mm512_sub_ps(_mm512_mask_loadu_ps(none, some, own + j), tops));
+        _mm512_mask_storeu_ps(own + j, some, e);
+    }
+    for (int j = 0; j < owned; j++) total += own[j];
+    return total;
+}
+
+static inline float dot(const bf16 *a, const bf16 *b, int size) {
+    __m512 sum = _mm512_setzero_ps();
+    for (int e = 0; e < size; e += 16) sum = _mm512_fmadd_ps(load_bf16(a + e), load_bf16(b + e), sum);
+    return _mm512_reduce_add_ps(sum);
+}
+
+// Bytes that `attend` needs for itself.
+static inline size_t attention_room(int slots, int tokens, int size) {
+    size_t blocks = (size_t)slots / 32 + 1;
+    return blocks * 32 * 32 * 6 + 32 * (size_t)size * 4 + (size_t)tokens * 4 + 4096;
+}
+
+// Rows [row, row + 32) of (t, g): `out` gets row (t, g)'s E numbers in bf16 at tile place (t, g * size + e) of a
+// matrix whose rows have `out_blocks` blocks; tiles are [row / 16][block][16][32].
+static void attend(const Attention *at, int row, bf16 *out, int out_blocks, uint8_t *room) {
+    const int size = at->size, deep = size / 32, groups = at->groups;
+    int rows = at->tokens * groups - row;
+    rows = rows > 32 ? 32 : rows;
+    const int halves = rows > 16 ? 2 : 1;
+    int from = INT32_MAX, to = 0;
+    for (int token = row / groups; token <= (row + rows - 1) / groups; token++) {
+        if (at->low[token] >= at->high[token]) continue;
+        from = at->low[token] < from ? at->low[token] : from;
+        to = at->high[token] > to ? at->high[token] : to;
+    }
+    if (from > to) from = to = 0;
+    from = from / 32 * 32;
+    to = (to + 31) / 32 * 32;
+    const int blocks = (to - from) / 32;
+    const size_t stride = (size_t)blocks * 32;
+    float *mixed = (float *)room;
+    float *scores = mixed + 32 * size;
+    bf16 *weights = (bf16 *)(scores + 32 * stride);
+    float *own = (float *)(weights + 32 * stride);
+    for (int block = 0; block < blocks; block++) {
+        const bf16 *keys = at->keys + ((size_t)from / 32 + block) * 32 * size;
+        multiply_tiles(halves, deep, at->queries + (size_t)row * size, (size_t)16 * size, 32, (size_t)2 * size, keys,
+                       keys + 512 * deep, 512, scores + 32 * block, stride);
+    }
+    float totals[32];
+    for (int r = 0; r < rows; r++) {
+        int token = (row + r) / groups, owned = 0;
+        const bf16 *query = at->queries + (size_t)(row + r) * size;
+        if (at->first) {
+            owned = at->first[token + 1] - at->first[token];
+            const int32_t *list = at->list + at->first[token];
+            const float scale = 1.0f / sqrtf((float)size);
+            for (int j = 0; j < owned; j++) own[j] = dot(query, at->own_keys + (size_t)list[j] * size, size) * scale;
+        }
+        totals[r] = softmax(at, token, scores + r * stride, weights + (r / 16) * stride * 16 + r % 16 * 32, from, to,
+                            own, owned);
+        if (at->first) {  // mixed at once, because `own` is the next row's too
+            const int32_t *list = at->list + at->first[token];
+            for (int e = 0; e < size; e += 16) {
+                __m512 sum = _mm512_setzero_ps();
+                for (int j = 0; j < owned; j++) {
+                    const bf16 *value = at->own_values + (size_t)list[j] * size + e;
+                    sum = _mm512_fmadd_ps(_mm512_set1_ps(own[j]), load_bf16(value), sum);
+                }
+                _mm512_storeu_ps(mixed + (size_t)r * size + e, sum);
+            }
+        }
+    }
+    float part[32 * 32] __attribute__((aligned(64)));
+    for (int e = 0; e < size; e += 32) {
+        const bf16 *values = at->values + (size_t)from * size + e * 32;
+        if (blocks)
+            multiply_tiles(halves, blocks, weights, stride * 16, 512, 64, values, values + 512, (size_t)32 * size, part,
+                           32);
+        for (int r = 0; r < rows; r++) {
+            int token = (row + r) / groups, group = (row + r) % groups;
+            const __m512 by = _mm512_set1_ps(1.0f / totals[r]);
+            bf16 *to_row = out + ((size_t)(token / 16) * out_blocks + (group * size + e) / 32) * 512 + token % 16 * 32;
+            for (int half = 0; half < 32; half += 16) {
+                __m512 sum = blocks ? _mm512_load_ps(part + 32 * r + half) : _mm512_setzero_ps();
+                if (at->first)
+                    sum = _mm512_add_ps(sum, _mm512_loadu_ps(mixed + (size_t)r * size + e + half));
+                _mm256_store_si256((__m256i *)(to_row + half), to_bf16(_mm512_mul_ps(sum, by)));
+            }
+        }
+    }
+}
