@@ -2,13 +2,13 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help ask test lint FORCE
+.PHONY: help ask test lint bench FORCE
 
 # Any Python from 3.11 on: make ask PYTHON=/path/to/python3
 PYTHON ?=
 # An index that has torch without CUDA, for Linux: make ask TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# More arguments for pytest: make test ARGS="tests/rank -x"
+# More arguments for pytest or puna bench: make test ARGS="tests/rank -x", make bench ARGS=--quick
 ARGS ?=
 
 VENV := .venv
@@ -21,6 +21,7 @@ help:
 	@echo 'make ask    install Puna into $(VENV), fetch the default model (98 MB) and answer a question'
 	@echo 'make test   install the development tools as well and run the tests'
 	@echo 'make lint   ruff, mypy and the import contract'
+	@echo 'make bench  install other programs into environments of their own and compare speed; writes build/bench'
 	@echo
 	@echo 'Settings: PYTHON=python3.12  another Python (3.11 or newer)'
 	@echo '          TORCH_INDEX=https://download.pytorch.org/whl/cpu'
@@ -42,16 +43,25 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: $(VENV)/plot.stamp
+	@$(BIN)/puna pull > /dev/null
+	@$(if $(TORCH_INDEX),PIP_EXTRA_INDEX_URL=$(TORCH_INDEX)) $(BIN)/puna bench -o build/bench $(ARGS)
+
 # A stamp is written after everything before it has worked, so an interrupted step is done again.
 $(VENV)/core.stamp: $(SETTINGS) $(VENV)/made.stamp
 	@echo 'installing Puna and torch into $(VENV), once; this takes minutes'
 	@$(INSTALL) -e .
 	@touch $@
 
+$(VENV)/plot.stamp: $(SETTINGS) $(VENV)/made.stamp
+	@echo 'installing Puna, torch and Matplotlib into $(VENV), once; this takes minutes'
+	@$(INSTALL) -e '.[plot]'
+	@touch $(VENV)/core.stamp $@
+
 $(VENV)/dev.stamp: $(SETTINGS) $(VENV)/made.stamp
 	@echo 'installing Puna, torch and the development tools into $(VENV), once; this takes minutes'
 	@$(INSTALL) -e '.[dev]'
-	@touch $(VENV)/core.stamp $@
+	@touch $(VENV)/core.stamp $(VENV)/plot.stamp $@
 
 # A virtual environment holds absolute paths: where the folder or the Python was moved, it is made anew.
 $(VENV)/made.stamp: $(if $(filter $(CURDIR),$(shell $(BIN)/python -V >/dev/null 2>&1 && cat $(VENV)/made.stamp)),,FORCE)

@@ -37,3 +37,7 @@ class ModelFileError(PunaError):
 
 class PullError(PunaError):
     """A model could not be fetched."""
+
+
+class PeerError(PunaError):
+    """A program that Puna is compared with cannot be installed, or does not do what it is asked."""

@@ -160,10 +160,10 @@ def progress(question: str) -> Iterator[Callable[[int, int], None] | None]:
 def counting(what: str, total: int) -> Iterator[Callable[..., None]]:
     """A bar over `total` pieces of work on stderr, with the time left; none when that is not a terminal.
 
-    Gives a function of what is done and of a note to show beside it.
+    Gives a function of what is done and of a note to show beside it, and of a total where that was found out later.
     """
     if not sys.stderr.isatty():
-        yield lambda done, note="": None
+        yield lambda done, note="", total=None: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -171,7 +171,9 @@ def counting(what: str, total: int) -> Iterator[Callable[..., None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda done, note="": bar.update(task, completed=done, description=what + note)
+        yield lambda done, note="", total=None: bar.update(
+            task, completed=done, description=what + note, total=total
+        )
 
 
 def print_table(heads: list[str], rows: list[list[str]]) -> None:
