@@ -94,7 +94,7 @@ class Llama(nn.Module):
         if cache is not None:
             cache.reserve(len(tokens))
         if self.packed is not None:
-            cache = cache or self.new_cache(len(tokens))
+            cache = cache or self.new_cache(len(tokens), span=int(positions.max()) + 1)
             hidden = self.packed.forward(tokens, positions, cache, mask)
             cache.advance(len(tokens))
             return hidden

@@ -7,6 +7,7 @@ to the last bit whatever is scored with it.
 from ctypes import byref
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from puna.llama.cache import Cache
@@ -15,11 +16,6 @@ from puna.llama.rope import tables
 from puna.native.library import Layer, Matrix, Model, Pass, kernels, library, matrix, pack
 from puna.shapes import Bool, Float, Int
 from puna.weights.checkpoint import Checkpoint
-
-FEW = (
-    3  # a chain of up to so many tokens is multiplied with the weights as stored, which is faster and no less exact
-)
-
 
 _EXACT = frozenset({"Q4_0", "Q4_1", "Q8_0", "BF16"})  # types of which the packed form keeps every bit
 
@@ -76,6 +72,8 @@ class Packed:
         low = torch.zeros(count, dtype=torch.int32)
         high = torch.arange(slots - count + 1, slots + 1, dtype=torch.int32)
         seen, first, listed = torch.empty(3, 0, dtype=torch.int32)
+        if mask is not None and mask.shape[1] < slots and mask.shape[1] != count:
+            mask = F.pad(mask, (slots - mask.shape[1], 0), value=True)  # over some of the cache's keys: over all
         if mask is not None and mask.shape[1] < slots:  # what all see, and a list of single keys for each
             high.fill_(slots - mask.shape[1])
             row, listed = (each.contiguous() for each in mask.nonzero().int().unbind(1))
@@ -97,7 +95,7 @@ class Packed:
         if self._table is not None:
             return self._table[tokens]
         out = torch.empty(len(tokens), self.config.width)
-        tokens = tokens.contiguous()
+        tokens = tokens.long().contiguous()
         kernels().puna_rows(byref(self._embedding), tokens.data_ptr(), len(tokens), out.data_ptr())
         return out
 

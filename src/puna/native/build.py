@@ -26,7 +26,14 @@ def digest() -> str:
 
 
 def build() -> str | None:
-    """Compile; give None when that worked, else why not. An older library goes away in either case."""
+    """Compile; give None when that worked, else why not, in one line. An older library goes away in either case."""
+    try:
+        return _build()
+    except OSError as error:
+        return str(error)
+
+
+def _build() -> str | None:
     LIBRARY.unlink(missing_ok=True)
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return f"they are for Linux on x86-64, not {platform.system()} on {platform.machine()}"
@@ -47,7 +54,7 @@ def build() -> str | None:
         for step in steps:
             done = subprocess.run(step, capture_output=True, text=True, check=False)  # noqa: S603  a compiler, no shell
             if done.returncode:
-                return f"{compiler} failed: {(done.stderr or done.stdout).strip()[:500]}"
+                return f"{compiler} failed: {' '.join((done.stderr or done.stdout).split())[:500]}"
         Path(made).replace(LIBRARY)
     return None
 

@@ -262,7 +262,6 @@ static void *take(Arena *arena, size_t bytes) {
     return here;
 }
 
-static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     uint8_t *start;
     size_t size;
@@ -285,7 +284,7 @@ EXPORT int puna_forward(const Model *model, const Pass *pass, int threads) {
     const size_t attention = attention_room(pass->slots, pass->tokens, model->size), product = product_room(model);
     work.room = up(attention > product ? attention : product, 64);
     if (threads > MOST_THREADS) threads = MOST_THREADS;
-    pthread_mutex_lock(&one_at_a_time);
+    begin();
     int failed = 0;
     for (int twice = 0; twice < 2 && !failed; twice++) {  // first to measure, then to hand out
         Arena arena = {twice ? memory.start : NULL, 0};
@@ -303,7 +302,7 @@ EXPORT int puna_forward(const Model *model, const Pass *pass, int threads) {
         memset(work.counters, 0, sizeof(atomic_int) * 5 * model->layers);
         run(forward, &work, threads);
     }
-    pthread_mutex_unlock(&one_at_a_time);
+    end();
     return failed;
 }
 
@@ -441,7 +440,7 @@ static int with_head(Head *head, int few, int threads) {
     const size_t rows = up(head->rows, 32), slices = (head->head->strips + SLICE - 1) / SLICE;
     head->room = up((size_t)head->head->blocks * 2048 + rows * 128 + 4096, 64);
     if (threads > MOST_THREADS) threads = MOST_THREADS;
-    pthread_mutex_lock(&one_at_a_time);
+    begin();
     int failed = 0;
     for (int twice = 0; twice < 2 && !failed; twice++) {
         Arena arena = {twice ? memory.start : NULL, 0};
@@ -456,7 +455,7 @@ static int with_head(Head *head, int few, int threads) {
         memset(head->counters, 0, sizeof(atomic_int) * (FEW + 1));
         run(few ? write_few_logits : read_head, head, threads);
     }
-    pthread_mutex_unlock(&one_at_a_time);
+    end();
     return failed;
 }
 
@@ -520,9 +519,9 @@ static void pack(void *argument, int thread, int threads) {
 EXPORT void puna_pack(int form, const uint8_t *rows, size_t row_bytes, const int32_t *order, int tiles, int blocks,
                       uint8_t *out, int threads) {
     Packing job = {form, tiles, blocks, rows, row_bytes, order, out};
-    pthread_mutex_lock(&one_at_a_time);
+    begin();
     run(pack, &job, threads);
-    pthread_mutex_unlock(&one_at_a_time);
+    end();
 }
 
 EXPORT int puna_block_bytes(int form) { return block_bytes[form]; }

@@ -62,9 +62,9 @@ def library() -> ctypes.CDLL | None:
     """Give the kernels where they were compiled, from these very sources, and this machine can run them, else None."""
     try:
         kernels = ctypes.CDLL(str(LIBRARY))
-    except OSError:
+        kernels.puna_digest.restype = c_char_p
+    except (OSError, AttributeError):  # AttributeError: a library, but another
         return None
-    kernels.puna_digest.restype = c_char_p
     if kernels.puna_digest() != digest().encode() or not kernels.puna_supported():
         return None
     kernels.puna_forward.argtypes = (POINTER(Model), POINTER(Pass), c_int)

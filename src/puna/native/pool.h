@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define MOST_THREADS 64
 #define SPIN 4000  // pauses (about 100 microseconds) before a thread gives its core away
@@ -17,7 +16,6 @@ static struct {
     pthread_cond_t more, arrived;
     int size;   // threads that exist, the caller's included
     unsigned born[MOST_THREADS];  // the generation that each was made in
-    pid_t owner;  // a fork takes the memory along and leaves the threads behind
     Job job;
     void *argument;
     int threads;
@@ -26,6 +24,32 @@ static struct {
     atomic_int waiting;  // in `meet`
     atomic_uint round;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER, .arrived = PTHREAD_COND_INITIALIZER};
+
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;  // held by whoever runs a job
+static pthread_once_t prepared = PTHREAD_ONCE_INIT;
+
+// A fork takes the memory along and leaves the threads behind. It waits for the running job, and the child begins with
+// locks that nobody holds and conditions that nobody waits for: on the old ones a broadcast would wait for the dead.
+static void before_fork(void) { pthread_mutex_lock(&one_at_a_time); }
+static void after_fork(void) { pthread_mutex_unlock(&one_at_a_time); }
+static void in_child(void) {
+    pthread_mutex_init(&one_at_a_time, NULL);
+    pthread_mutex_init(&pool.lock, NULL);
+    pthread_cond_init(&pool.more, NULL);
+    pthread_cond_init(&pool.arrived, NULL);
+    pool.size = 1;
+}
+static void prepare(void) {
+    pool.size = 1;
+    pthread_atfork(before_fork, after_fork, in_child);
+}
+
+// Before a job and all that is set up for it.
+static void begin(void) {
+    pthread_once(&prepared, prepare);
+    pthread_mutex_lock(&one_at_a_time);
+}
+static void end(void) { pthread_mutex_unlock(&one_at_a_time); }
 
 static inline void relax(void) {
 #if defined(__x86_64__)
@@ -73,13 +97,9 @@ static void *work(void *number) {
     return NULL;
 }
 
-// Run a job on `threads` threads, the caller's one of them, and wait for all. One job at a time.
+// Run a job on `threads` threads, the caller's one of them, and wait for all; between `begin` and `end`.
 static void run(Job job, void *argument, int threads) {
     if (threads > MOST_THREADS) threads = MOST_THREADS;
-    if (pool.owner != getpid()) {
-        pool.owner = getpid();
-        pool.size = 1;
-    }
     while (pool.size < threads) {
         pthread_t id;
         pool.born[pool.size] = atomic_load(&pool.generation);

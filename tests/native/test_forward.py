@@ -1,0 +1,241 @@
+"""Layers in C against a formula in float64 that rounds where they do, and against the torch path in fp32."""
+
+import random
+
+import pytest
+import torch
+
+from puna.llama.load import load
+from puna.llama.model import causal_mask
+from puna.rank.forest import score_forest
+from puna.rank.score import read, score
+from puna.rank.trie import build_trie
+from tests.native.models import (
+    EXACTLY,
+    KINDS,
+    SHAPES,
+    assert_same,
+    chain,
+    formula,
+    make_stored,
+    needs_kernels,
+    packed,
+    random_tokens,
+)
+
+pytestmark = [needs_kernels, pytest.mark.usefixtures("inference")]
+
+
+@pytest.fixture
+def inference():
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(scope="module")
+def stored():
+    return make_stored(seed=1)
+
+
+@pytest.fixture(scope="module")
+def model(stored):
+    return packed(stored)
+
+
+def read_chunks(model, tokens, sizes, capacity=1):
+    """Read in chunks of the given sizes, the last one repeated."""
+    cache = model.new_cache(capacity, span=len(tokens))
+    parts, start = [], 0
+    for n in range(len(tokens)):
+        part = tokens[start : start + sizes[min(n, len(sizes) - 1)]]
+        if not len(part):
+            break
+        parts.append(model(part, torch.arange(start, start + len(part)), cache, None))
+        start += len(part)
+    assert cache.length == len(tokens)
+    return torch.cat(parts), cache
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", [*KINDS, "mixed"])
+def test_equals_the_formula(shape: str, kind: str) -> None:
+    stored = make_stored(SHAPES[shape], kind, seed=len(shape) + len(kind))
+    tokens = random_tokens(stored, 37)
+    model = packed(stored)
+    assert_same(model(tokens, torch.arange(37), None, None), chain(stored, tokens))
+    few, _ = read_chunks(model, tokens, [3])
+    assert_same(few, chain(stored, tokens, low_bit=False))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_formula_equals_torch(shape: str) -> None:
+    """The oracle's oracle: fp32, nothing rounded."""
+    stored = make_stored(SHAPES[shape], seed=3)
+    tokens = random_tokens(stored, 60)
+    got = load(stored, dtype=torch.float32)(tokens, torch.arange(60), None, None)
+    torch.testing.assert_close(got.double(), chain(stored, tokens, **EXACTLY), atol=1e-4, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def long(stored):
+    """600 tokens and their states; in a chain what comes later changes nothing."""
+    tokens = random_tokens(stored, 600)
+    return tokens, chain(stored, tokens), chain(stored, tokens[:3], low_bit=False)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 256, 257, 600])
+def test_chains_of_any_length(model, long, count: int) -> None:
+    tokens, want, few = long
+    got = model(tokens[:count], torch.arange(count), None, None)
+    assert_same(got, (few if count <= 3 else want)[:count])
+
+
+@pytest.mark.parametrize("sizes", [[4], [5], [16], [31, 33], [32], [8, 256, 4], [300]])
+def test_chunked_equals_one_shot_to_the_last_bit(model, long, sizes: list[int]) -> None:
+    tokens = long[0][:500]
+    whole, one = read_chunks(model, tokens, [500])
+    parts, many = read_chunks(model, tokens, sizes)
+    assert torch.equal(parts, whole)
+    last = [model(tokens[:5], torch.arange(500, 505), cache, None) for cache in (one, many)]
+    assert torch.equal(*last)
+
+
+@pytest.mark.parametrize("sizes", [[1], [2], [3], [40, 1, 2, 3, 30]])
+def test_rows_one_by_one_are_close(model, long, sizes: list[int]) -> None:
+    """Weights are not rounded there, and keys stay as they were written."""
+    tokens, want, _ = long
+    got, _ = read_chunks(model, tokens[:100], sizes)
+    apart = (got - want[:100]).abs()
+    assert apart.mean() < 2**-7
+    assert apart.max() < 2**-3
+
+
+def random_tree(rng: random.Random, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Depths, and who sees whom: ancestors and itself."""
+    own, depths = torch.eye(count, dtype=torch.bool), [0] * count
+    for node in range(1, count):
+        parent = rng.randrange(-1, node)
+        if parent >= 0:
+            own[node] |= own[parent]
+            depths[node] = depths[parent] + 1
+    return torch.tensor(depths), own
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("past", "count"), [(1, 1), (3, 2), (5, 40), (31, 17), (32, 90), (33, 5), (100, 128)])
+def test_trees(shape: str, past: int, count: int) -> None:
+    """Behind a chain; with a mask over the new keys, over some of the chain's as well, and over all."""
+    rng = random.Random(past)
+    stored = make_stored(SHAPES[shape], seed=past)
+    model, tokens = packed(stored), random_tokens(stored, past + count)
+    depths, own = random_tree(rng, count)
+    positions = torch.cat((torch.arange(past), past + depths))
+    for hidden in {0, past // 2, past - 1}:  # keys right before the tree that some of its rows do not see
+        holes = torch.rand(count, hidden, generator=torch.Generator().manual_seed(count)) < 0.5
+        masks = [torch.cat((holes, own), 1)]
+        masks.append(torch.cat((torch.ones(count, past - hidden, dtype=torch.bool), masks[0]), 1))
+        seen = torch.ones(past + count, past + count).tril().bool()
+        seen[past:] = masks[1]
+        cache = model.new_cache(past + count)
+        read_with_products(model, tokens[:past], cache)
+        for mask in masks:
+            listed = count if mask.shape[1] == count else 0
+            want = formula(stored, tokens, positions, seen, listed=listed)[past:]
+            got = model(tokens[past:], positions[past:], cache, mask)
+            assert cache.length == past + count
+            cache.truncate(past)
+            assert_same(got, want)
+
+
+def read_with_products(model, tokens, cache) -> None:
+    """Not row by row, however few they are."""
+    model(tokens, torch.arange(len(tokens)), cache, causal_mask(0, len(tokens)))
+
+
+@pytest.mark.parametrize("lengths", [(5, 1, 30), (33, 32, 31), (1, 1, 1), (100, 64, 3)])
+@pytest.mark.parametrize("holes", [False, True])
+def test_blocks_side_by_side(stored, model, lengths: tuple[int, ...], holes: bool) -> None:
+    total = sum(lengths)
+    tokens = random_tokens(stored, total, seed=total)
+    mask = torch.block_diag(*(causal_mask(0, n) for n in lengths)).bool()
+    if holes:
+        mask &= torch.rand(total, total, generator=torch.Generator().manual_seed(total)) < 0.6
+        mask |= torch.eye(total, dtype=torch.bool)
+    positions = torch.cat([torch.arange(n) for n in lengths])
+    assert_same(model(tokens, positions, None, mask), formula(stored, tokens, positions, mask))
+
+
+def test_rows_that_see_what_comes_later(stored, model) -> None:
+    """Masks are masks: nothing makes them causal."""
+    tokens = random_tokens(stored, 50, seed=8)
+    mask = torch.rand(50, 50, generator=torch.Generator().manual_seed(1)) < 0.3
+    mask |= torch.eye(50, dtype=torch.bool)
+    positions = torch.arange(50).flip(0)
+    assert_same(model(tokens, positions, None, mask), formula(stored, tokens, positions, mask))
+
+
+def test_growth_keeps_everything(model, long) -> None:
+    tokens = long[0][:400]
+    small, _ = read_chunks(model, tokens, [4, 29, 1, 31, 5], capacity=1)
+    large, _ = read_chunks(model, tokens, [4, 29, 1, 31, 5], capacity=1000)
+    assert torch.equal(small, large)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 31, 32, 33, 70])
+def test_truncate_and_read_again(model, long, kept: int) -> None:
+    tokens = long[0][:120]
+    fresh, _ = read_chunks(model, tokens, [max(kept, 4), 200])
+    _, cache = read_chunks(model, torch.cat((tokens[:kept], long[0][200:500])), [max(kept, 4), 50])
+    cache.truncate(kept)
+    if kept < 4:
+        cache.truncate(0)
+        kept = 0
+    again = model(tokens[kept:], torch.arange(kept, 120), cache, None)
+    assert torch.equal(again, fresh[kept:])
+
+
+def test_ids_of_any_integer_type(model, long) -> None:
+    tokens = long[0][:20]
+    got = model(tokens.int(), torch.arange(20), None, None)
+    assert torch.equal(got, model(tokens, torch.arange(20), None, None))
+
+
+@pytest.mark.parametrize("rope", ["dynamic", "longrope"])
+def test_without_a_cache_the_length_is_that_of_the_positions(rope: str) -> None:
+    """Frequencies may depend on it, and positions may be given twice."""
+    scaling = {"rope_type": rope, "factor": 4.0, "rope_theta": 10000.0, "original_max_position_embeddings": 16}
+    if rope == "longrope":
+        scaling |= {"short_factor": [1.0] * 16, "long_factor": [1.0 + n for n in range(16)]}
+    stored = make_stored({"rope_parameters": scaling, "max_position_embeddings": 16}, "BF16")
+    tokens, positions = random_tokens(stored, 36), torch.arange(12).repeat(3)
+    mask = torch.block_diag(*[causal_mask(0, 12)] * 3).bool()
+    want = load(stored, dtype=torch.float32)(tokens, positions, None, mask)
+    apart = (packed(stored)(tokens, positions, None, mask) - want).abs()
+    assert apart.mean() < 0.02  # as far as bf16 rounds; with other frequencies 0.1
+
+
+def test_scores_of_packed_prompts(stored, model) -> None:
+    """Slots with gaps, and masks wider than what was read."""
+    rng = random.Random(2)
+    letters = range(8)
+    prompts = [[rng.choice(letters) for _ in range(rng.randint(4, 70))] for _ in range(9)]
+    candidates = [[[rng.choice(letters) for _ in range(rng.randint(1, 5))] for _ in range(4)] for _ in prompts]
+    head = stored.exact("model.embed_tokens.weight").double()
+    for index, found in score_forest(model, prompts, candidates, end=3):
+        for values, candidate in zip(found, candidates[index], strict=True):
+            ids = [*prompts[index], *candidate, 3]
+            logits = chain(stored, torch.tensor(ids)) @ head.T
+            want = logits.log_softmax(-1)[range(len(prompts[index]) - 1, len(ids) - 1), ids[len(prompts[index]) :]]
+            assert (values - want).abs().max() < 0.05
+
+
+def test_scores_of_a_trie_are_those_of_chains(stored, model) -> None:
+    rng = random.Random(4)
+    prompt = random_tokens(stored, 45).tolist()
+    candidates = [[rng.randrange(5) for _ in range(rng.randint(1, 9))] for _ in range(60)]
+    head = stored.exact("model.embed_tokens.weight").double()
+    for values, candidate in zip(score(read(model, prompt), candidates, end=3), candidates, strict=True):
+        ids = [*prompt, *candidate, 3]
+        want = (chain(stored, torch.tensor(ids)) @ head.T).log_softmax(-1)[range(44, len(ids) - 1), ids[45:]]
+        assert (values - want).abs().max() < 0.05
+    assert len(build_trie(candidates).tokens) > 128  # more than one pass
