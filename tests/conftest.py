@@ -11,4 +11,5 @@ from tests.default_model import (  # noqa: E402, F401
     default_hf,
     default_path,
     default_tokenizer,
+    default_torch,
 )

@@ -50,6 +50,14 @@ def default_bf16(default_path):
 
 
 @pytest.fixture(scope="session")
+def default_torch(default_path):
+    """Products in bf16 by torch, as on CPUs for which there are no kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("puna.llama.load.can_pack", lambda config: False)
+        return _load(default_path, "bfloat16")
+
+
+@pytest.fixture(scope="session")
 def default_hf(default_path):
     """Transformers' model in fp32, from its own reading of the same file."""
     import torch

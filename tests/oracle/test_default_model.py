@@ -110,12 +110,13 @@ def test_scores_of_candidates(default_fp32, default_hf, default_tokenizer, token
         assert abs(found.double().sum() - want.sum()) < CLOSE
 
 
-def test_bf16_scores_are_the_same_in_any_company(default_bf16, default_tokenizer, tokens):
+@pytest.mark.parametrize("model", ["default_bf16", "default_torch"])
+def test_bf16_scores_are_the_same_in_any_company(model, request, default_tokenizer, tokens):
     words = ["Paris", "Lyon", "the city", "Berlin", "巴黎", "北京市", "42", "no idea"]
     texts = [*CANDIDATES, *(f"{a} {b}" for i, a in enumerate(words) for b in words[i + 1 :])]
     assert len(texts) == 40
     candidates = default_tokenizer.encode_batch(texts)
-    end, reading = default_tokenizer.end_id, read(default_bf16, tokens["chat"])
+    end, reading = default_tokenizer.end_id, read(request.getfixturevalue(model), tokens["chat"])
     together = score(reading, candidates, end=end)
     order = random.Random(3).sample(range(40), 40)
     shuffled = score(reading, [candidates[i] for i in order], end=end)

@@ -138,13 +138,15 @@ def test_default_model_equals_one_prompt_at_a_time(default_fp32, questions: list
     assert gap(scored(default_fp32, questions, None), wanted) < 1e-3
 
 
-def test_bf16_scores_are_the_same_in_any_company(default_bf16, questions: list[Item]) -> None:
+@pytest.mark.parametrize("name", ["default_bf16", "default_torch"])
+def test_bf16_scores_are_the_same_in_any_company(name: str, request, questions: list[Item]) -> None:
     """To the last bit: other bits would be tenths of a nat after 30 layers of rounding."""
-    together = scored(default_bf16, questions, None)
+    model = request.getfixturevalue(name)
+    together = scored(model, questions, None)
     rng = random.Random(9)
     for count in (14, 6, 2, 1):
         chosen = rng.sample(range(14), count)
-        assert gap(scored(default_bf16, [questions[i] for i in chosen], None), [together[i] for i in chosen]) == 0
+        assert gap(scored(model, [questions[i] for i in chosen], None), [together[i] for i in chosen]) == 0
 
 
 def test_bf16_is_no_coarser_than_one_prompt_at_a_time(default_bf16, default_fp32, questions: list[Item]) -> None:
