@@ -1,6 +1,7 @@
 """Whole runs on the default model with little to do, beside peers of a few lines."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -109,3 +110,11 @@ def test_what_cannot_be_measured_is_refused(tmp_path) -> None:
     with pytest.raises(InputError) as caught:
         bench(short, [], settings, lambda done, total, what: None)
     assert caught.value.code == "E-BENCH-CONTEXT"
+
+
+def test_a_run_without_time_measures_puna_alone(default_path, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(running, "install", lambda peer: Engine(peer.name, command(tmp_path, GOOD)))
+    found = bench(default_path, [Peer("good", "", ())], replace(SMALL, seconds=0), lambda done, total, what: None)
+    assert found.errors["good"].code == "E-PEER-LATE"
+    assert found.rounds == 1
+    assert all(row.puna and not row.peers for row in found.rows)

@@ -37,8 +37,8 @@ def markdown(found: Found) -> str:
     machine, limits = found.machine, found.limits
     return "\n".join(
         [
-            f"{found.model}; {machine['processor']}, {machine['threads']} thread(s) each; median of {found.rounds} "
-            "round(s), the first left out. "
+            f"{found.model}; {machine['processor']}, {machine['threads']} thread(s) each; medians of {found.rounds} "
+            "round(s), without the first where there are more. "
             f"Limits: {limits['matmul_flops'] / 1e9:,.0f} GFLOP/s in a matrix product, "
             f"{limits['read_bytes'] / 1e9:,.1f} GB/s read from memory.",
             "",

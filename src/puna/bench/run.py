@@ -1,5 +1,6 @@
 """The run: in every round each job goes to one engine after the other."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,10 @@ Report = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How much is measured. No round begins that would not end within `seconds`, by what the one before took."""
+    """How much is measured.
+
+    No round begins that would not end within `seconds`, by what the one before took; past that peers get no more jobs.
+    """
 
     plan: Plan
     rounds: int
@@ -39,7 +43,7 @@ class Settings:
 
 
 FULL_SETTINGS = Settings(Plan(), rounds=6, seconds=6 * 3600.0)
-QUICK_SETTINGS = Settings(QUICK, rounds=4, seconds=270.0)
+QUICK_SETTINGS = Settings(QUICK, rounds=4, seconds=265.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,9 @@ def bench(path: Path, peers: Sequence[Peer], settings: Settings, report: Report)
             "threads": threads,
             "end": jobs.end,
         }
-        for engine in [limits(), puna(), *_installed(peers, run)]:
+        engines = [limits(), puna(), *_installed(peers, run)]
+        run.end = time.monotonic() + settings.seconds  # installing is not in it
+        for engine in engines:
             run.start(stack, engine, hello)
         rounds = run.rounds()
         run.everyone(jobs.last())
@@ -133,6 +139,7 @@ class _Run:
         self.values: dict[str, dict[str, list[float]]] = {}
         self.engines: dict[str, dict[str, str]] = {}
         self.errors: dict[str, PeerError] = {}
+        self.end = math.inf
         self._jobs, self._settings, self._threads = jobs, settings, threads
         self._workers: dict[str, Worker] = {}
         self._done = self._total = 0
@@ -149,11 +156,10 @@ class _Run:
 
     def rounds(self) -> int:
         """Do as many rounds as the settings and the time allow, and say how many."""
-        count, began = self._settings.rounds, time.monotonic()
-        slowest = 0.0
+        count, slowest = self._settings.rounds, 0.0
         for number in range(count):
             start = time.monotonic()
-            if number and start - began + slowest > self._settings.seconds:
+            if number and start + slowest > self.end:
                 return number
             every = list(self._jobs.round(number))
             engines = len(self._workers) - 1
@@ -174,8 +180,13 @@ class _Run:
             self._done += 1
 
     def _ask(self, name: str, job: Job) -> None:
+        left = _PATIENCE
         try:
-            answer = self._workers[name].ask(job, _PATIENCE)
+            if name not in {PUNA, LIMITS} and job["job"] != "memory":
+                left = min(left, self.end - time.monotonic())
+                if left <= 0:
+                    raise PeerError("E-PEER-LATE", job=job["job"])
+            answer = self._workers[name].ask(job, left)
         except PeerError as error:
             if name in {PUNA, LIMITS}:
                 raise
@@ -185,6 +196,6 @@ class _Run:
         if "about" in answer:
             self.engines[name] = {"about": answer["about"], "ranking": ""}
         else:
-            self.engines[name]["ranking"] = answer["way"]
+            self.engines[name]["ranking"] = answer.get("way", "")
         for measure, value in answer.get("values", {}).items():
             self.values[name].setdefault(measure, []).append(value)

@@ -17,7 +17,8 @@ _WORDS = {
         "measure": "measure",
         "ratio": "to the best peer",
         "share": "of the limit",
-        "what": "{model}, {threads} thread(s) each on {processor}, median of {rounds} round(s), the first left out",
+        "what": "{model}, {threads} thread(s) each on {processor}; medians of {rounds} round(s), without the first "
+        "where there are more",
         "limits": "limits: {flops:,.0f} GFLOP/s in a matrix product, {read:,.1f} GB/s read from memory",
         "written": "written to {files}",
         "no picture": "no picture: pip install matplotlib, then run it again",
@@ -27,7 +28,7 @@ _WORDS = {
         "measure": "项目",
         "ratio": "与最好的对比程序之比",
         "share": "占极限的比例",
-        "what": "{model}，{processor}，各用 {threads} 个线程，{rounds} 轮的中位数（第一轮不计）",
+        "what": "{model}，{processor}，各用 {threads} 个线程，{rounds} 轮的中位数（多于一轮时第一轮不计）",
         "limits": "极限：矩阵乘法 {flops:,.0f} GFLOP/s，内存读取 {read:,.1f} GB/s",
         "written": "已写入 {files}",
         "no picture": "没有画图：请先 pip install matplotlib，再运行一次",

@@ -38,4 +38,8 @@ MESSAGES: dict[str, Message] = {
         ("it gave no answer at {job} within {seconds} seconds", ""),
         ("它在执行 {job} 时 {seconds} 秒内没有回答", ""),
     ),
+    "E-PEER-LATE": Message(
+        ("time was up before it came to {job}", "without --quick it gets the time that it needs"),
+        ("轮到 {job} 之前时间已用完", "不加 --quick 则不限时间"),
+    ),
 }
