@@ -1,6 +1,5 @@
 """The default model by the kernels, against fp32 and against torch's bf16."""
 
-import pytest
 import torch
 
 from puna.decode.generate import generate

@@ -147,6 +147,23 @@ def test_trees(shape: str, past: int, count: int) -> None:
             assert_same(got, want)
 
 
+@pytest.mark.parametrize("shape", ["E128-G5", "E96-bias"])
+def test_attention_with_scores_in_the_hundreds(shape: str) -> None:
+    """The largest is now among the text's keys, now among the tree's; e to such a power is no float."""
+    stored = make_stored({**SHAPES[shape], "num_hidden_layers": 1}, "F32", seed=6)
+    for part in "qk":
+        stored.raw[f"model.layers.0.self_attn.{part}_proj.weight"][1].view("float32")[:] *= 16
+    model, tokens = packed(stored), random_tokens(stored, 100)
+    depths, own = random_tree(random.Random(6), 60)
+    positions = torch.cat((torch.arange(40), 40 + depths))
+    seen = torch.ones(100, 100).tril().bool()
+    seen[40:, 40:] = own
+    want = formula(stored, tokens, positions, seen, listed=60)
+    cache = model.new_cache(100)
+    got = [model(tokens[:40], torch.arange(40), cache, None), model(tokens[40:], positions[40:], cache, own)]
+    assert_same(torch.cat(got), want)
+
+
 def read_with_products(model, tokens, cache) -> None:
     """Not row by row, however few they are."""
     model(tokens, torch.arange(len(tokens)), cache, causal_mask(0, len(tokens)))
