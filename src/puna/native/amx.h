@@ -13,24 +13,40 @@ static inline void tiles_on(void) {
 
 static inline void tiles_off(void) { _tile_release(); }
 
-// c[16 * rows][stride] = a · b over `blocks` of 32. Row tile r of `a` begins at a + r * rows_apart, its block k at
-// k * a_step from there, with `a_stride` bytes from row to row; the two column tiles' block k at b + k * b_step.
+// c[16 * rows][stride] = a · b over `blocks` of 32, or += with `more`. Row tile r of `a` begins at a + r * rows_apart,
+// its block k at k * a_step from there, with `a_stride` bytes from row to row; the two column tiles' block k at
+// b + k * b_step. `stream`: `a` is read once, and shall not push `b`, which is read again, out of the nearest cache.
 static inline __attribute__((always_inline)) void multiply_tiles(
     int rows, int blocks, const bf16 *a, size_t rows_apart, size_t a_step, size_t a_stride, const bf16 *b0,
-    const bf16 *b1, size_t b_step, float *c, size_t stride) {
-    _tile_zero(0);
-    _tile_zero(1);
+    const bf16 *b1, size_t b_step, float *c, size_t stride, int stream, int more) {
+#define LOAD_A(tile, from) \
+    do { \
+        if (stream) _tile_stream_loadd(tile, from, a_stride); \
+        else _tile_loadd(tile, from, a_stride); \
+    } while (0)
+    if (more) {
+        _tile_loadd(0, c, 4 * stride);
+        _tile_loadd(1, c + 16, 4 * stride);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+    }
     if (rows == 2) {
-        _tile_zero(2);
-        _tile_zero(3);
         const bf16 *lower = a + rows_apart;
+        if (more) {
+            _tile_loadd(2, c + 16 * stride, 4 * stride);
+            _tile_loadd(3, c + 16 * stride + 16, 4 * stride);
+        } else {
+            _tile_zero(2);
+            _tile_zero(3);
+        }
         for (int k = 0; k < blocks; k++) {
-            _tile_loadd(4, a + k * a_step, a_stride);
+            LOAD_A(4, a + k * a_step);
             _tile_loadd(6, b0 + k * b_step, 64);
             _tile_dpbf16ps(0, 4, 6);
             _tile_loadd(7, b1 + k * b_step, 64);
             _tile_dpbf16ps(1, 4, 7);
-            _tile_loadd(5, lower + k * a_step, a_stride);
+            LOAD_A(5, lower + k * a_step);
             _tile_dpbf16ps(2, 5, 6);
             _tile_dpbf16ps(3, 5, 7);
         }
@@ -38,7 +54,7 @@ static inline __attribute__((always_inline)) void multiply_tiles(
         _tile_stored(3, c + 16 * stride + 16, 4 * stride);
     } else {
         for (int k = 0; k < blocks; k++) {
-            _tile_loadd(4, a + k * a_step, a_stride);
+            LOAD_A(4, a + k * a_step);
             _tile_loadd(6, b0 + k * b_step, 64);
             _tile_dpbf16ps(0, 4, 6);
             _tile_loadd(7, b1 + k * b_step, 64);
@@ -47,4 +63,24 @@ static inline __attribute__((always_inline)) void multiply_tiles(
     }
     _tile_stored(0, c, 4 * stride);
     _tile_stored(1, c + 16, 4 * stride);
+#undef LOAD_A
+}
+
+// The blocks of a product that are multiplied at a time: two column tiles of them, 36 KiB, stay in the nearest cache.
+#define NEAR 18
+
+// c[rows][32] for `rows` rows of A-tiles times two column tiles. Sums run over the blocks in their order.
+static void multiply_strip(int rows, int blocks, const bf16 *a, const bf16 *b0, const bf16 *b1, float *c) {
+    const int parts = (blocks + NEAR - 1) / NEAR, size = (blocks + parts - 1) / parts;
+    for (int start = 0; start < blocks; start += size) {
+        const int count = start + size < blocks ? size : blocks - start;
+        for (int row = 0; row < rows; row += 32) {
+            const bf16 *tiles = a + ((size_t)(row / 16) * blocks + start) * 512;
+            const bf16 *b = b0 + (size_t)start * 512, *d = b1 + (size_t)start * 512;
+            if (start) multiply_tiles(rows - row > 16 ? 2 : 1, count, tiles, (size_t)blocks * 512, 512, 64, b, d, 512,
+                                      c + 32 * row, 32, 1, 1);
+            else multiply_tiles(rows - row > 16 ? 2 : 1, count, tiles, (size_t)blocks * 512, 512, 64, b, d, 512,
+                                c + 32 * row, 32, 1, 0);
+        }
+    }
 }

@@ -109,7 +109,7 @@ static void attend(const Attention *at, int row, bf16 *out, int out_blocks, uint
     for (int block = 0; block < blocks; block++) {
         const bf16 *keys = at->keys + ((size_t)from / 32 + block) * 32 * size;
         multiply_tiles(halves, deep, at->queries + (size_t)row * size, (size_t)16 * size, 32, (size_t)2 * size, keys,
-                       keys + 512 * deep, 512, scores + 32 * block, stride);
+                       keys + 512 * deep, 512, scores + 32 * block, stride, 0, 0);
     }
     float totals[32];
     for (int r = 0; r < rows; r++) {
@@ -140,7 +140,7 @@ static void attend(const Attention *at, int row, bf16 *out, int out_blocks, uint
         const bf16 *values = at->values + (size_t)from * size + e * 32;
         if (blocks)
             multiply_tiles(halves, blocks, weights, stride * 16, 512, 64, values, values + 512, (size_t)32 * size, part,
-                           32);
+                           32, 0, 0);
         for (int r = 0; r < rows; r++) {
             int token = (row + r) / groups, group = (row + r) % groups;
             const __m512 by = _mm512_set1_ps(1.0f / totals[r]);

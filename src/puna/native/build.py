@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LIBRARY = HERE / "kernels.so"
-_FEATURES = "avx512f avx512bw avx512vl avx512dq avx512bf16 fma f16c amx-tile amx-bf16".split()
+_FEATURES = "avx512f avx512bw avx512vl avx512dq avx512bf16 avx512vnni fma f16c amx-tile amx-bf16".split()
 
 
 def digest() -> str:

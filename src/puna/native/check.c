@@ -16,7 +16,8 @@ EXPORT int puna_supported(void) {
     uint32_t a, b, c, d;
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl")
-        || !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512bf16"))
+        || !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512bf16")
+        || !__builtin_cpu_supports("avx512vnni"))
         return 0;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1)) return 0;
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILE_DATA) == 0;

@@ -1,0 +1,223 @@
+// All layers of a pass, one phase after another: every thread takes tasks of a phase and meets the others at its end.
+#pragma once
+#include "attention.h"
+#include "pool.h"
+#include "rows.h"
+
+#define FEW 3      // a chain of up to so many rows is multiplied row by row, with the weights as stored
+#define CHUNK 256  // rows that meet a strip of unpacked weights in one task
+
+typedef struct {
+    Matrix qkv, out, gate_up, down;
+    const float *attention_norm, *ffn_norm;
+} Layer;
+
+typedef struct {
+    int32_t width, heads, kv_heads, size, ffn, layers, vocab;
+    float eps;
+    const Layer *layer;
+    const float *norm;
+    Matrix head;
+} Model;
+
+typedef struct {
+    int32_t tokens, slots, capacity, chain;  // a chain: each token sees all slots before its own, low and high say it
+    float *x;  // [T, D], in and out
+    const float *cos, *sin;  // [T, E/2]
+    bf16 *keys, *values;  // [L, K, capacity, E] in the tiles of attention.h
+    const int32_t *slot;  // of each token
+    const int32_t *low, *high;  // as in attention.h, from here on
+    const uint8_t *mask;
+    const int32_t *first, *list;
+} Pass;
+
+typedef struct {
+    const Model *model;
+    const Pass *pass;
+    bf16 *normed, *mixed, *inner;  // A-tiles [T/16][blocks][16][32]: inputs of qkv and gate_up, of out, of down
+    bf16 *queries, *own_keys, *own_values;  // [K][rows][E], [K][T][E]
+    uint8_t *rooms;
+    size_t room;
+    atomic_int *counters;
+    int few;
+} Work;
+
+static inline size_t up(size_t value, size_t to) { return (value + to - 1) / to * to; }
+
+static inline int next(atomic_int *counter) { return atomic_fetch_add_explicit(counter, 1, memory_order_relaxed); }
+
+// Row by row x / rms(x) * gain, as bf16 tiles or, with `tiles` NULL, in place.
+static void normalise(float *x, int tokens, int width, const float *gain, float eps, bf16 *tiles, int thread, int threads) {
+    const int blocks = width / 32;
+    for (int t = thread; t < tokens; t += threads) {
+        float *row = x + (size_t)t * width;
+        __m512 sum = _mm512_setzero_ps();
+        for (int d = 0; d < width; d += 16) {
+            __m512 value = _mm512_loadu_ps(row + d);
+            sum = _mm512_fmadd_ps(value, value, sum);
+        }
+        const __m512 by = _mm512_set1_ps(1.0f / sqrtf(_mm512_reduce_add_ps(sum) / (float)width + eps));
+        bf16 *to = tiles ? tiles + (size_t)(t / 16) * blocks * 512 + t % 16 * 32 : NULL;
+        for (int d = 0; d < width; d += 16) {
+            __m512 value = _mm512_mul_ps(_mm512_mul_ps(_mm512_loadu_ps(row + d), by), _mm512_loadu_ps(gain + d));
+            if (tiles) _mm256_store_si256((__m256i *)(to + d / 32 * 512 + d % 32), to_bf16(value));
+            else _mm512_storeu_ps(row + d, value);
+        }
+    }
+}
+
+enum { QKV, ADD, GATE_UP };
+
+typedef struct {
+    const Work *work;
+    int kind, layer;
+    const Matrix *matrix;
+    const bf16 *a;
+} Product;
+
+// Take the 32 outputs of one strip for rows [row, row + rows); c is [rows][32].
+static void finish(const Product *product, int strip, int row, int rows, float *c) {
+    const Work *work = product->work;
+    const Model *model = work->model;
+    const Pass *pass = work->pass;
+    if (product->matrix->bias) {
+        const __m512 low = _mm512_loadu_ps(product->matrix->bias + 32 * strip);
+        const __m512 high = _mm512_loadu_ps(product->matrix->bias + 32 * strip + 16);
+        for (int r = 0; r < rows; r++) {
+            _mm512_store_ps(c + 32 * r, _mm512_add_ps(_mm512_load_ps(c + 32 * r), low));
+            _mm512_store_ps(c + 32 * r + 16, _mm512_add_ps(_mm512_load_ps(c + 32 * r + 16), high));
+        }
+    }
+    if (product->kind == ADD) {
+        for (int r = 0; r < rows; r++) {
+            float *x = pass->x + (size_t)(row + r) * model->width + 32 * strip;
+            _mm512_storeu_ps(x, _mm512_add_ps(_mm512_loadu_ps(x), _mm512_load_ps(c + 32 * r)));
+            _mm512_storeu_ps(x + 16, _mm512_add_ps(_mm512_loadu_ps(x + 16), _mm512_load_ps(c + 32 * r + 16)));
+        }
+        return;
+    }
+    if (product->kind == GATE_UP) {
+        for (int r = 0; r < rows; r++) {
+            __m512 value = _mm512_mul_ps(silu(_mm512_load_ps(c + 32 * r)), _mm512_load_ps(c + 32 * r + 16));
+            bf16 *to = work->inner + ((size_t)((row + r) / 16) * (model->ffn / 32) + strip / 2) * 512;
+            _mm256_store_si256((__m256i *)(to + (row + r) % 16 * 32 + strip % 2 * 16), to_bf16(value));
+        }
+        return;
+    }
+    const int size = model->size, deep = size / 32, groups = model->heads / model->kv_heads;
+    const int head = strip / deep, part = strip % deep;
+    for (int r = 0; r < rows; r++) {
+        const int t = row + r, slot = pass->slot[t];
+        __m512 a = _mm512_load_ps(c + 32 * r), b = _mm512_load_ps(c + 32 * r + 16);
+        if (head >= model->heads + model->kv_heads) {
+            const int kv = head - model->heads - model->kv_heads, e = 32 * part;
+            bf16 *own = work->own_values + ((size_t)kv * pass->tokens + t) * size + e;
+            _mm256_storeu_si256((__m256i *)own, to_bf16(a));
+            _mm256_storeu_si256((__m256i *)(own + 16), to_bf16(b));
+            bf16 *values = pass->values + ((size_t)product->layer * model->kv_heads + kv) * pass->capacity * size;
+            for (int i = 0; i < 32; i++) put_value(values, size, slot, e + i, own[i]);
+            continue;
+        }
+        // Dimension i of the first half turns with dimension i of the second.
+        const __m512 cosine = _mm512_loadu_ps(pass->cos + (size_t)t * (size / 2) + 16 * part);
+        const __m512 sine = _mm512_loadu_ps(pass->sin + (size_t)t * (size / 2) + 16 * part);
+        __m256i first = to_bf16(_mm512_fmsub_ps(a, cosine, _mm512_mul_ps(b, sine)));
+        __m256i second = to_bf16(_mm512_fmadd_ps(b, cosine, _mm512_mul_ps(a, sine)));
+        bf16 *to;
+        if (head < model->heads) {
+            const size_t rows_of_kv = up((size_t)pass->tokens * groups, 32);
+            to = work->queries + ((head / groups) * rows_of_kv + (size_t)t * groups + head % groups) * size;
+        } else {
+            to = work->own_keys + ((size_t)(head - model->heads) * pass->tokens + t) * size;
+        }
+        _mm256_storeu_si256((__m256i *)(to + 16 * part), first);
+        _mm256_storeu_si256((__m256i *)(to + size / 2 + 16 * part), second);
+        if (head >= model->heads) {
+            bf16 *keys = pass->keys
+                + ((size_t)product->layer * model->kv_heads + head - model->heads) * pass->capacity * size;
+            uint32_t pairs[16];
+            _mm256_storeu_si256((__m256i *)pairs, first);
+            _mm256_storeu_si256((__m256i *)(pairs + 8), second);
+            for (int i = 0; i < 8; i++) {
+                put_key(keys, size, slot, 16 * part + 2 * i, pairs[i]);
+                put_key(keys, size, slot, size / 2 + 16 * part + 2 * i, pairs[8 + i]);
+            }
+        }
+    }
+}
+
+// x · W for all tokens: tasks are strips, and for many rows also chunks of them.
+static void multiply(const Product *product, int tokens, int few, uint8_t *room, atomic_int *counter) {
+    const Matrix *matrix = product->matrix;
+    const int blocks = matrix->blocks;
+    if (few) {
+        float c[FEW * 32] __attribute__((aligned(64)));
+        Row rows[FEW];
+        for (int r = 0; r < tokens; r++) rows[r] = as_integers(product->a, r, blocks, room + up(row_bytes(blocks), 64) * r);
+        const int share = 4;  // strips a task: few enough to spread, enough to stream
+        for (int task; (task = next(counter) * share) < matrix->strips;) {
+            for (int strip = task; strip < task + share && strip < matrix->strips; strip++) {
+                for (int r = 0; r < tokens; r++) {
+                    _mm512_store_ps(c + 32 * r, row_times(rows + r, matrix->tiles + 2 * strip, blocks));
+                    _mm512_store_ps(c + 32 * r + 16, row_times(rows + r, matrix->tiles + 2 * strip + 1, blocks));
+                }
+                finish(product, strip, 0, tokens, c);
+            }
+        }
+        return;
+    }
+    const int chunks = (tokens + CHUNK - 1) / CHUNK;
+    bf16 *first = (bf16 *)room, *second = first + 512 * blocks;
+    float *sums = (float *)(second + 512 * blocks);
+    for (int task; (task = next(counter)) < matrix->strips * chunks;) {
+        const int strip = task % matrix->strips, start = task / matrix->strips * CHUNK;
+        const int rows = start + CHUNK < tokens ? CHUNK : tokens - start;
+        const bf16 *b0 = in_bf16(matrix->tiles + 2 * strip, blocks, first);
+        const bf16 *b1 = in_bf16(matrix->tiles + 2 * strip + 1, blocks, second);
+        multiply_strip(rows, blocks, product->a + (size_t)(start / 16) * blocks * 512, b0, b1, sums);
+        finish(product, strip, start, rows, sums);
+    }
+}
+
+static void forward(void *argument, int thread, int threads) {
+    const Work *work = argument;
+    const Model *model = work->model;
+    const Pass *pass = work->pass;
+    const int tokens = pass->tokens, groups = model->heads / model->kv_heads, size = model->size;
+    const size_t query_rows = up((size_t)tokens * groups, 32);
+    uint8_t *room = work->rooms + work->room * thread;
+    atomic_int *counter = work->counters;
+    tiles_on();
+    for (int l = 0; l < model->layers; l++) {
+        const Layer *layer = model->layer + l;
+        normalise(pass->x, tokens, model->width, layer->attention_norm, model->eps, work->normed, thread, threads);
+        meet(threads);
+        multiply(&(Product){work, QKV, l, &layer->qkv, work->normed}, tokens, work->few, room, counter++);
+        meet(threads);
+        const int tasks = (int)(query_rows / 32) * model->kv_heads;
+        for (int task; (task = next(counter)) < tasks;) {
+            const int kv = task % model->kv_heads;
+            // The last rows see most: they come first, so that no thread is left with a long one at the end.
+            const int row = ((int)(query_rows / 32) - 1 - task / model->kv_heads) * 32;
+            const size_t place = ((size_t)l * model->kv_heads + kv) * pass->capacity * size;
+            const Attention at = {
+                pass->keys + place, pass->values + place, work->own_keys + (size_t)kv * tokens * size,
+                work->own_values + (size_t)kv * tokens * size, work->queries + kv * query_rows * size, pass->low,
+                pass->high, pass->mask, pass->first, pass->list, tokens, groups, size, pass->slots};
+            // kv-head's G heads lie side by side in the rows of `mixed`
+            attend(&at, row, work->mixed + (size_t)kv * groups * size / 32 * 512, model->heads * size / 32, room);
+        }
+        counter++;
+        meet(threads);
+        multiply(&(Product){work, ADD, l, &layer->out, work->mixed}, tokens, work->few, room, counter++);
+        meet(threads);
+        normalise(pass->x, tokens, model->width, layer->ffn_norm, model->eps, work->normed, thread, threads);
+        meet(threads);
+        multiply(&(Product){work, GATE_UP, l, &layer->gate_up, work->normed}, tokens, work->few, room, counter++);
+        meet(threads);
+        multiply(&(Product){work, ADD, l, &layer->down, work->inner}, tokens, work->few, room, counter++);
+        meet(threads);
+    }
+    normalise(pass->x, tokens, model->width, model->norm, model->eps, NULL, thread, threads);
+    tiles_off();
+}
