@@ -30,42 +30,63 @@ static inline void put_value(bf16 *values, int size, int slot, int dimension, bf
     block[dimension / 16 * 512 + slot % 32 / 2 * 32 + dimension % 16 * 2 + slot % 2] = value;
 }
 
-// One row's softmax over its slots; gives the sum, with the scores left as bf16 weights in `weights`, 32 a block at
-// distances of 512. `own`: scores of its list, replaced by weights in fp32.
+// 16 tokens' keys at once, in slots from a multiple of 16 on; pairs[token] has 8 pairs of dimensions from `dimension`
+// and 8 from `other` on.
+static inline void put_keys(bf16 *keys, int size, int slot, int dimension, int other, __m512i pairs[16]) {
+    bf16 *block = keys + (size_t)(slot / 32) * 32 * size + slot % 32 / 16 * (size / 32) * 512;
+    transpose(pairs);
+    for (int i = 0; i < 8; i++) {
+        _mm512_store_si512(block + dimension / 32 * 512 + (dimension % 32 / 2 + i) * 32, pairs[i]);
+        _mm512_store_si512(block + other / 32 * 512 + (other % 32 / 2 + i) * 32, pairs[8 + i]);
+    }
+}
+
+// 16 dimensions of the values of two tokens, in an even slot and the next.
+static inline void put_values(bf16 *values, int size, int slot, int dimension, __m256i even, __m256i odd) {
+    bf16 *block = values + (size_t)(slot / 32) * 32 * size + dimension / 16 * 512 + slot % 32 / 2 * 32;
+    __m512i low = _mm512_cvtepu16_epi32(even), high = _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16);
+    _mm512_store_si512(block, _mm512_or_si512(low, high));
+}
+
+// One row's softmax over slots [from, to): `scores` are products of query and keys, left as bf16 weights in `weights`,
+// 32 a block at distances of 512; `own`, those of its list, become weights in fp32. Gives the sum of all weights.
 static inline float softmax(
-    const Attention *at, int token, const float *scores, bf16 *weights, int from, int to, float *own, int owned) {
-    const __m512 scale = _mm512_set1_ps(1.0f / sqrtf((float)at->size)), none = _mm512_set1_ps(-INFINITY);
+    const Attention *at, int token, float *scores, bf16 *weights, int from, int to, float *own, int owned) {
+    const __m512 none = _mm512_set1_ps(-INFINITY), scale = _mm512_set1_ps(1.0f / sqrtf((float)at->size));
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i low = _mm512_set1_epi32(at->low[token]), high = _mm512_set1_epi32(at->high[token]);
+    const int low = at->low[token], high = at->high[token];
     const uint8_t *mask = at->mask ? at->mask + (size_t)token * at->slots : NULL;
-    float *changed = (float *)scores;
     __m512 most = none;
     for (int slot = from; slot < to; slot += 16) {
-        __m512i here = _mm512_add_epi32(lanes, _mm512_set1_epi32(slot));
-        __mmask16 seen = _mm512_cmpge_epi32_mask(here, low) & _mm512_cmplt_epi32_mask(here, high);
-        if (mask) {
-            int inside = at->slots - slot;
-            __mmask16 exist = inside >= 16 ? 0xffff : inside > 0 ? (__mmask16)((1u << inside) - 1) : 0;
-            seen &= _mm_test_epi8_mask(_mm_maskz_loadu_epi8(exist, mask + slot), _mm_set1_epi8(-1));
+        __m512 value = _mm512_load_ps(scores + slot - from);
+        if (mask || slot < low || slot + 16 > high) {
+            __m512i here = _mm512_add_epi32(lanes, _mm512_set1_epi32(slot));
+            __mmask16 seen = _mm512_cmpge_epi32_mask(here, _mm512_set1_epi32(low))
+                & _mm512_cmplt_epi32_mask(here, _mm512_set1_epi32(high));
+            if (mask) {
+                int inside = at->slots - slot;
+                __mmask16 exist = inside >= 16 ? 0xffff : inside > 0 ? (__mmask16)((1u << inside) - 1) : 0;
+                seen &= _mm_test_epi8_mask(_mm_maskz_loadu_epi8(exist, mask + slot), _mm_set1_epi8(-1));
+            }
+            value = _mm512_mask_mov_ps(none, seen, value);
+            _mm512_store_ps(scores + slot - from, value);
         }
-        __m512 value = _mm512_mask_mul_ps(none, seen, _mm512_loadu_ps(changed + slot - from), scale);
-        _mm512_storeu_ps(changed + slot - from, value);
         most = _mm512_max_ps(most, value);
     }
     float top = _mm512_reduce_max_ps(most);
     for (int j = 0; j < owned; j++) top = own[j] > top ? own[j] : top;
-    const __m512 tops = _mm512_set1_ps(top);
+    const __m512 tops = _mm512_mul_ps(_mm512_set1_ps(top), scale);
     __m512 sum = _mm512_setzero_ps();
     for (int slot = from; slot < to; slot += 32) {
-        __m512 a = exp_ps(_mm512_sub_ps(_mm512_loadu_ps(changed + slot - from), tops));
-        __m512 b = exp_ps(_mm512_sub_ps(_mm512_loadu_ps(changed + slot - from + 16), tops));
+        __m512 a = exp_ps(_mm512_fmsub_ps(_mm512_load_ps(scores + slot - from), scale, tops));
+        __m512 b = exp_ps(_mm512_fmsub_ps(_mm512_load_ps(scores + slot - from + 16), scale, tops));
         sum = _mm512_add_ps(sum, _mm512_add_ps(a, b));
         _mm512_store_si512(weights + (size_t)(slot - from) * 16, (__m512i)_mm512_cvtne2ps_pbh(b, a));
     }
     float total = _mm512_reduce_add_ps(sum);
     for (int j = 0; j < owned; j += 16) {
         __mmask16 some = owned - j >= 16 ? 0xffff : (__mmask16)((1u << (owned - j)) - 1);
-        __m512 e = exp_ps(_mm512_sub_ps(_mm512_mask_loadu_ps(none, some, own + j), tops));
+        __m512 e = exp_ps(_mm512_fmsub_ps(_mm512_mask_loadu_ps(none, some, own + j), scale, tops));
         _mm512_mask_storeu_ps(own + j, some, e);
     }
     for (int j = 0; j < owned; j++) total += own[j];
@@ -118,8 +139,7 @@ static void attend(const Attention *at, int row, bf16 *out, int out_blocks, uint
         if (at->first) {
             owned = at->first[token + 1] - at->first[token];
             const int32_t *list = at->list + at->first[token];
-            const float scale = 1.0f / sqrtf((float)size);
-            for (int j = 0; j < owned; j++) own[j] = dot(query, at->own_keys + (size_t)list[j] * size, size) * scale;
+            for (int j = 0; j < owned; j++) own[j] = dot(query, at->own_keys + (size_t)list[j] * size, size);
         }
         totals[r] = softmax(at, token, scores + r * stride, weights + (r / 16) * stride * 16 + r % 16 * 32, from, to,
                             own, owned);

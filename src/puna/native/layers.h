@@ -66,6 +66,73 @@ static void normalise(float *x, int tokens, int width, const float *gain, float 
     }
 }
 
+// Rotate 16 dimensions of the first half of a head with the 16 of the second that turn with them, into a row of E.
+static inline __m512i turn(const Work *work, int token, int part, const float *c, bf16 *to) {
+    const int half = work->model->size / 2;
+    const __m512 a = _mm512_load_ps(c), b = _mm512_load_ps(c + 16);
+    const __m512 cosine = _mm512_loadu_ps(work->pass->cos + (size_t)token * half + 16 * part);
+    const __m512 sine = _mm512_loadu_ps(work->pass->sin + (size_t)token * half + 16 * part);
+    __m256i first = to_bf16(_mm512_fmsub_ps(a, cosine, _mm512_mul_ps(b, sine)));
+    __m256i second = to_bf16(_mm512_fmadd_ps(b, cosine, _mm512_mul_ps(a, sine)));
+    _mm256_storeu_si256((__m256i *)(to + 16 * part), first);
+    _mm256_storeu_si256((__m256i *)(to + half + 16 * part), second);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+}
+
+// Whether `count` tokens lie in slots one after the other, from a multiple of `count` on.
+static inline int in_line(const int32_t *slot, int count) {
+    for (int i = 1; i < count; i++)
+        if (slot[i] != slot[0] + i) return 0;
+    return slot[0] % count == 0;
+}
+
+static void keep_keys(const Work *work, int layer, int kv, int part, int row, int rows, const float *c) {
+    const Pass *pass = work->pass;
+    const int size = work->model->size, first = 16 * part, second = size / 2 + 16 * part;
+    bf16 *own = work->own_keys + ((size_t)kv * pass->tokens + row) * size;
+    bf16 *keys = pass->keys + ((size_t)layer * work->model->kv_heads + kv) * pass->capacity * size;
+    for (int r = 0; r < rows;) {
+        __m512i pairs[16];
+        if (rows - r >= 16 && in_line(pass->slot + row + r, 16)) {
+            for (int i = 0; i < 16; i++)
+                pairs[i] = turn(work, row + r + i, part, c + 32 * (r + i), own + (size_t)(r + i) * size);
+            put_keys(keys, size, pass->slot[row + r], first, second, pairs);
+            r += 16;
+            continue;
+        }
+        uint32_t each[16];
+        _mm512_storeu_si512(each, turn(work, row + r, part, c + 32 * r, own + (size_t)r * size));
+        for (int i = 0; i < 8; i++) {
+            put_key(keys, size, pass->slot[row + r], first + 2 * i, each[i]);
+            put_key(keys, size, pass->slot[row + r], second + 2 * i, each[8 + i]);
+        }
+        r++;
+    }
+}
+
+static void keep_values(const Work *work, int layer, int kv, int part, int row, int rows, const float *c) {
+    const Pass *pass = work->pass;
+    const int size = work->model->size, e = 32 * part;
+    bf16 *own = work->own_values + ((size_t)kv * pass->tokens + row) * size + e;
+    bf16 *values = pass->values + ((size_t)layer * work->model->kv_heads + kv) * pass->capacity * size;
+    for (int r = 0; r < rows; r++)
+        for (int half = 0; half < 32; half += 16)
+            _mm256_storeu_si256((__m256i *)(own + (size_t)r * size + half), to_bf16(_mm512_load_ps(c + 32 * r + half)));
+    for (int r = 0; r < rows;) {
+        const bf16 *here = own + (size_t)r * size;
+        const int slot = pass->slot[row + r];
+        if (rows - r >= 2 && in_line(pass->slot + row + r, 2)) {
+            for (int half = 0; half < 32; half += 16)
+                put_values(values, size, slot, e + half, _mm256_loadu_si256((const __m256i *)(here + half)),
+                           _mm256_loadu_si256((const __m256i *)(here + size + half)));
+            r += 2;
+            continue;
+        }
+        for (int i = 0; i < 32; i++) put_value(values, size, slot, e + i, here[i]);
+        r++;
+    }
+}
+
 enum { QKV, ADD, GATE_UP };
 
 typedef struct {
@@ -106,43 +173,14 @@ static void finish(const Product *product, int strip, int row, int rows, float *
     }
     const int size = model->size, deep = size / 32, groups = model->heads / model->kv_heads;
     const int head = strip / deep, part = strip % deep;
-    for (int r = 0; r < rows; r++) {
-        const int t = row + r, slot = pass->slot[t];
-        __m512 a = _mm512_load_ps(c + 32 * r), b = _mm512_load_ps(c + 32 * r + 16);
-        if (head >= model->heads + model->kv_heads) {
-            const int kv = head - model->heads - model->kv_heads, e = 32 * part;
-            bf16 *own = work->own_values + ((size_t)kv * pass->tokens + t) * size + e;
-            _mm256_storeu_si256((__m256i *)own, to_bf16(a));
-            _mm256_storeu_si256((__m256i *)(own + 16), to_bf16(b));
-            bf16 *values = pass->values + ((size_t)product->layer * model->kv_heads + kv) * pass->capacity * size;
-            for (int i = 0; i < 32; i++) put_value(values, size, slot, e + i, own[i]);
-            continue;
-        }
-        // Dimension i of the first half turns with dimension i of the second.
-        const __m512 cosine = _mm512_loadu_ps(pass->cos + (size_t)t * (size / 2) + 16 * part);
-        const __m512 sine = _mm512_loadu_ps(pass->sin + (size_t)t * (size / 2) + 16 * part);
-        __m256i first = to_bf16(_mm512_fmsub_ps(a, cosine, _mm512_mul_ps(b, sine)));
-        __m256i second = to_bf16(_mm512_fmadd_ps(b, cosine, _mm512_mul_ps(a, sine)));
-        bf16 *to;
-        if (head < model->heads) {
-            const size_t rows_of_kv = up((size_t)pass->tokens * groups, 32);
-            to = work->queries + ((head / groups) * rows_of_kv + (size_t)t * groups + head % groups) * size;
-        } else {
-            to = work->own_keys + ((size_t)(head - model->heads) * pass->tokens + t) * size;
-        }
-        _mm256_storeu_si256((__m256i *)(to + 16 * part), first);
-        _mm256_storeu_si256((__m256i *)(to + size / 2 + 16 * part), second);
-        if (head >= model->heads) {
-            bf16 *keys = pass->keys
-                + ((size_t)product->layer * model->kv_heads + head - model->heads) * pass->capacity * size;
-            uint32_t pairs[16];
-            _mm256_storeu_si256((__m256i *)pairs, first);
-            _mm256_storeu_si256((__m256i *)(pairs + 8), second);
-            for (int i = 0; i < 8; i++) {
-                put_key(keys, size, slot, 16 * part + 2 * i, pairs[i]);
-                put_key(keys, size, slot, size / 2 + 16 * part + 2 * i, pairs[8 + i]);
-            }
-        }
+    if (head < model->heads) {
+        const size_t rows_of_kv = up((size_t)pass->tokens * groups, 32);
+        bf16 *queries = work->queries + ((head / groups) * rows_of_kv + head % groups) * size;
+        for (int r = 0; r < rows; r++) turn(work, row + r, part, c + 32 * r, queries + (size_t)(row + r) * groups * size);
+    } else if (head < model->heads + model->kv_heads) {
+        keep_keys(work, product->layer, head - model->heads, part, row, rows, c);
+    } else {
+        keep_values(work, product->layer, head - model->heads - model->kv_heads, part, row, rows, c);
     }
 }
 

@@ -39,10 +39,34 @@ static inline __m512 exp_ps(__m512 x) {
 
 // x / (1 + e^-x)
 static inline __m512 silu(__m512 x) {
-    const __m512 sign = _mm512_set1_ps(-0.0f);
-    // e^-|x| is never too large; 1 / (1 + e^-x) = e^-|x| / (1 + e^-|x|) for negative x
-    __m512 e = exp_ps((__m512)_mm512_or_si512((__m512i)x, (__m512i)sign));
-    __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
-    __m512 top = _mm512_mask_mul_ps(x, negative, x, e);
-    return _mm512_div_ps(top, _mm512_add_ps(_mm512_set1_ps(1.0f), e));
+    const __m512 one = _mm512_set1_ps(1.0f), two = _mm512_set1_ps(2.0f);
+    __m512 below = exp_ps(_mm512_min_ps(_mm512_sub_ps(_mm512_setzero_ps(), x), _mm512_set1_ps(88.0f)));
+    below = _mm512_add_ps(one, below);
+    __m512 share = _mm512_rcp14_ps(below);  // 14 bits, and one step of Newton's for the rest: a division takes thrice that
+    share = _mm512_mul_ps(share, _mm512_fnmadd_ps(below, share, two));
+    return _mm512_mul_ps(x, share);
+}
+
+// 16 rows of 16 -> 16 columns.
+static inline void transpose(__m512i r[16]) {
+    __m512i t[16];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    for (int i = 0; i < 4; i++) {  // r[4 j + i] holds columns i, i + 4, i + 8, i + 12 of rows 4 j .. 4 j + 3
+        __m512i a = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88), b = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
+        __m512i c = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd), d = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
+        t[i] = _mm512_shuffle_i32x4(a, b, 0x88);
+        t[8 + i] = _mm512_shuffle_i32x4(a, b, 0xdd);
+        t[4 + i] = _mm512_shuffle_i32x4(c, d, 0x88);
+        t[12 + i] = _mm512_shuffle_i32x4(c, d, 0xdd);
+    }
+    for (int i = 0; i < 16; i++) r[i] = t[i];
 }
