@@ -212,8 +212,13 @@ static void multiply(const Product *product, int tokens, int few, uint8_t *room,
         const int rows = start + CHUNK < tokens ? CHUNK : tokens - start;
         const bf16 *b0 = in_bf16(matrix->tiles + 2 * strip, blocks, first);
         const bf16 *b1 = in_bf16(matrix->tiles + 2 * strip + 1, blocks, second);
-        multiply_strip(rows, blocks, product->a + (size_t)(start / 16) * blocks * 512, b0, b1, sums);
-        finish(product, strip, start, rows, sums);
+        // With few inputs the sums of 32 rows are final, and taken while they are near.
+        const int step = blocks > NEAR ? rows : 32;
+        for (int row = start; row < start + rows; row += step) {
+            const int count = start + rows - row < step ? start + rows - row : step;
+            multiply_strip(count, blocks, product->a + (size_t)(row / 16) * blocks * 512, b0, b1, sums);
+            finish(product, strip, row, count, sums);
+        }
     }
 }
 
