@@ -161,18 +161,20 @@ def page(found: list[dict], limits: argparse.Namespace) -> str:
         "## Ways to compare answers of different length",
         "",
         f"`--normalise` re-ranks the 32 most probable spans (see [how it works](how-it-works.md)); `sum` is the default. "
-        f"The first {limits.normalised} of the rows.",
+        f"The first {limits.normalised} of the rows of each set, or all.",
         "",
         "| set | " + " | ".join(f"{how}: EM | F1 | best of 5: F1" for how in NORMALISATIONS) + " |",
         "|---" * (1 + 3 * len(NORMALISATIONS)) + "|",
     ]
-    for name in NORMALISED:
+    compared = {name: by_set[name][: limits.normalised] for name in NORMALISED}
+    compared["both"] = [row for rows in compared.values() for row in rows]
+    for name, rows in compared.items():
         cells = []
         for how in NORMALISATIONS:
-            ranked = [row["normalised"][how] for row in by_set[name][: limits.normalised]]
+            ranked = [row["normalised"][how] for row in rows]
             cells += [100 * fmean(r[0][0] for r in ranked), 100 * fmean(r[0][1] for r in ranked)]
             cells.append(100 * fmean(max(f1 for _, f1 in r) for r in ranked))
-        lines.append(f"| {name} | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
+        lines.append(f"| {name} ({len(rows)} rows) | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
     lines += [
         "",
         "## Calibration",
