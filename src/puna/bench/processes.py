@@ -1,9 +1,11 @@
-"""Ending a process with all that it started."""
+"""Starting processes so that none is lost, and ending one with all that it started."""
 
 import os
 import signal
 import subprocess
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
@@ -14,3 +16,24 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     else:
         process.kill()
     process.wait()
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    """Hold KeyboardInterrupt back until the block is done: what it starts is then known to who has to end it."""
+    if threading.current_thread() is not threading.main_thread():  # others are never interrupted
+        yield
+        return
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        asked = True
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt

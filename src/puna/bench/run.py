@@ -12,6 +12,7 @@ from typing import Any
 from puna.bench.jobs import QUICK, Job, Jobs, Plan
 from puna.bench.machine import machine, physical_cores
 from puna.bench.peers import Engine, Peer, install, limits, puna
+from puna.bench.processes import ctrl_c_waits
 from puna.bench.rows import PUNA, Row, row, settled
 from puna.bench.work import Work
 from puna.bench.worker import Worker
@@ -150,7 +151,8 @@ class _Run:
         environment = {**os.environ, **dict.fromkeys(_THREADS, str(self._threads))}
         if engine.name != PUNA:
             environment.pop(_OURS, None)
-        worker = stack.enter_context(Worker(engine.command, environment))
+        with ctrl_c_waits():
+            worker = stack.enter_context(Worker(engine.command, environment))
         self._workers[engine.name], self.values[engine.name] = worker, {}
         self._ask(engine.name, hello | engine.settings)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from puna.cli.inputs import json_option, model_option
-from puna.cli.output import counting, language, print_json, print_table, printable
+from puna.cli.output import counting, language, print_json, print_table, say
 
 if TYPE_CHECKING:
     from puna.bench.run import Found
@@ -90,12 +90,12 @@ def bench(quick: bool, peers: str | None, output: str | None, model: str | None,
     else:
         _print(words, found)
     if files:
-        _say(words["written"].format(files=", ".join(map(str, files))))
+        say(words["written"].format(files=", ".join(map(str, files))))
         if len(files) < 3:
-            _say(words["no picture"])
+            say(words["no picture"])
     for name, error in found.errors.items():
         message, hint = error.describe(language())
-        _say(f"{name}: {message}" + (f" ({hint})" if hint else ""))
+        say(f"{name}: {message}" + (f" ({hint})" if hint else ""))
     return 0
 
 
@@ -125,10 +125,6 @@ def _print(words: dict[str, str], found: "Found") -> None:
     heads, lines = table(found)
     print_table([words["measure"], *heads, words["ratio"], words["share"]], lines)
     facts = {**found.machine, "model": found.model, "rounds": found.rounds}
-    _say(words["what"].format(**facts))
+    say(words["what"].format(**facts))
     limits = found.limits
-    _say(words["limits"].format(flops=limits["matmul_flops"] / 1e9, read=limits["read_bytes"] / 1e9))
-
-
-def _say(text: str) -> None:
-    click.secho(printable(text), err=True, dim=True)
+    say(words["limits"].format(flops=limits["matmul_flops"] / 1e9, read=limits["read_bytes"] / 1e9))

@@ -1,17 +1,14 @@
 """`puna eval choice`: the right one of several candidates, measured."""
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from puna.cli.inputs import json_option, model_option
-from puna.cli.output import language, print_json, printable
+from puna.cli.inputs import json_option, limit_option, model_option, seed_option
+from puna.cli.output import counting, language, print_json, print_metrics, say
 
 if TYPE_CHECKING:
     from puna.evaluate.choice import Choice, ChoiceSummary
@@ -46,8 +43,8 @@ _WORDS = {
 
 @click.command(short_help="Multiple choice: accuracy.")
 @click.argument("rows", metavar="ROWS.jsonl")
-@click.option("--limit", type=click.IntRange(min=1), help="Take only so many, drawn at random.")
-@click.option("--seed", default=0, show_default=True, help="Another seed draws other rows.")
+@limit_option
+@seed_option
 @model_option
 @json_option
 def choice(rows: str, limit: int | None, seed: int, model: str | None, as_json: bool) -> int:
@@ -87,7 +84,7 @@ def choice(rows: str, limit: int | None, seed: int, model: str | None, as_json: 
     words, done = _WORDS[language()], list["Choice"]()
     began = time.perf_counter()
     try:
-        with _progress(words, len(chosen)) as report:
+        with counting(words["choosing"], len(chosen)) as report:
             done.extend(choose(reader, chosen, report=report))
     except KeyboardInterrupt:
         pass
@@ -97,43 +94,20 @@ def choice(rows: str, limit: int | None, seed: int, model: str | None, as_json: 
             print_json({"file": rows, "model": reader.name, "rows": len(chosen), "seed": seed, **asdict(found)})
         else:
             _print(words, found)
-            _say(words["what"].format(n=found.n, every=len(every), file=rows, seed=seed, model=reader.name))
+            say(words["what"].format(n=found.n, every=len(every), file=rows, seed=seed, model=reader.name))
         if found.failed:
-            _say(words["failed"].format(count=found.failed, n=found.n))
+            say(words["failed"].format(count=found.failed, n=found.n))
     if len(done) == len(chosen):
         return 0
-    _say(words["stopped"].format(n=len(done), rows=len(chosen)))
+    say(words["stopped"].format(n=len(done), rows=len(chosen)))
     return 130
 
 
-@contextmanager
-def _progress(words: dict[str, str], total: int) -> Iterator[Callable[[float], None] | None]:
-    """A bar over questions on stderr; none when that is not a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(words["choosing"], total=total)
-        yield lambda done: bar.update(task, completed=done)
-
-
 def _print(words: dict[str, str], found: "ChoiceSummary") -> None:
-    """Print one line a metric; labels may hold Chinese characters, two cells wide."""
-    from rich.cells import cell_len
-
+    """Print one line a metric."""
     lines = [(words["n"], str(found.n))]
     for name, value in asdict(found).items():
         if name.startswith("accuracy") and value is not None:
             lines.append((words[name], f"{100 * value:.1f} %"))
     lines.append((words["questions_per_second"], f"{found.questions_per_second:.1f}"))
-    width, size = max(cell_len(label) for label, _ in lines), max(len(text) for _, text in lines)
-    for label, text in lines:
-        click.echo(label + " " * (width - cell_len(label) + 2 + size - len(text)) + text)
-
-
-def _say(text: str) -> None:
-    click.secho(printable(text), err=True, dim=True)
+    print_metrics(lines)

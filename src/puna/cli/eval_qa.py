@@ -17,7 +17,7 @@ from puna.cli.inputs import (
     normalise_option,
     seed_option,
 )
-from puna.cli.output import counting, language, print_json, printable
+from puna.cli.output import counting, language, print_json, print_metrics, say
 
 if TYPE_CHECKING:
     from puna.evaluate.observation import Observation
@@ -101,12 +101,12 @@ def qa(
             print_json({"file": rows, "model": reader.name, "rows": len(chosen), "seed": seed, **asdict(found)})
         else:
             _print(words, found)
-            _say(words["what"].format(n=found.n, every=len(every), file=rows, seed=seed, model=reader.name))
+            say(words["what"].format(n=found.n, every=len(every), file=rows, seed=seed, model=reader.name))
         if codes := sorted({one.error for one in done if one.error}):
-            _say(words["failed"].format(count=found.failed, n=found.n, codes=", ".join(codes)))
+            say(words["failed"].format(count=found.failed, n=found.n, codes=", ".join(codes)))
     if len(done) == len(chosen):
         return 0
-    _say(words["stopped"].format(n=len(done), rows=len(chosen)) + words["resume" if output else "lost"])
+    say(words["stopped"].format(n=len(done), rows=len(chosen)) + words["resume" if output else "lost"])
     return 130
 
 
@@ -127,9 +127,7 @@ def _progress(
 
 
 def _print(words: dict[str, str], found: "Summary") -> None:
-    """Print one line a metric; labels may hold Chinese characters, two cells wide."""
-    from rich.cells import cell_len
-
+    """Print one line a metric."""
     lines = [(words["n"], str(found.n))]
     for name, value in asdict(found).items():
         if name in ("n", "failed") or value is None:
@@ -139,10 +137,4 @@ def _print(words: dict[str, str], found: "Summary") -> None:
         else:
             text = f"{value:.{_DECIMALS.get(name, 1)}f}"
         lines.append((words[name], text))
-    width, size = max(cell_len(label) for label, _ in lines), max(cell_len(text) for _, text in lines)
-    for label, text in lines:
-        click.echo(label + " " * (width - cell_len(label) + 2 + size - cell_len(text)) + text)
-
-
-def _say(text: str) -> None:
-    click.secho(printable(text), err=True, dim=True)
+    print_metrics(lines)

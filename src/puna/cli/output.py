@@ -181,6 +181,20 @@ def print_table(heads: list[str], rows: list[list[str]]) -> None:
     _table(heads, [(row, "") for row in rows])
 
 
+def print_metrics(lines: list[tuple[str, str]]) -> None:
+    """Print (label, value) a line, values to the right; labels may hold Chinese characters, two cells wide."""
+    from rich.cells import cell_len
+
+    width, size = (max(cell_len(line[column]) for line in lines) for column in (0, 1))
+    for label, value in lines:
+        click.echo(label + " " * (width - cell_len(label) + 2 + size - cell_len(value)) + value)
+
+
+def say(text: str) -> None:
+    """Print a remark on stderr."""
+    click.secho(printable(text), err=True, dim=True)
+
+
 def _bar(probability: float) -> str:
     eighths = round(probability * _BAR * 8)
     blocks = "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")

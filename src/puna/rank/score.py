@@ -73,11 +73,14 @@ def score(reading: Reading, candidates: Sequence[list[int]], *, end: int | None)
     last bit, alone or in any company and order (candidates longer than ROWS tokens are read alone, in a chain).
     """
     results: list[Tensor] = [torch.empty(0)] * len(candidates)
-    for chunk in _passes(candidates):
-        chosen = [candidates[i] for i in chunk]
-        trie = build_trie(chosen)
+    wanted = [list(candidate) if end is None else [*candidate, end] for candidate in candidates]
+    leading = [tokens[:-1] for tokens in wanted]  # a last token predicts nothing that is asked for
+    for chunk in _passes(leading):
+        trie = build_trie([leading[i] for i in chunk])
         hidden = torch.cat((reading.hidden, reading.open(trie)))
-        for index, values in zip(chunk, _pick(reading.model, hidden, chosen, trie, end), strict=True):
+        for index, values in zip(
+            chunk, _pick(reading.model, hidden, [wanted[i] for i in chunk], trie), strict=True
+        ):
             results[index] = values
     return results
 
@@ -100,17 +103,14 @@ def _passes(candidates: Sequence[list[int]]) -> Iterator[list[int]]:
         yield chunk
 
 
-def _pick(
-    model: Llama, hidden: Tensor, candidates: list[list[int]], trie: Trie, end: int | None
-) -> Iterable[Tensor]:
+def _pick(model: Llama, hidden: Tensor, wanted: list[list[int]], trie: Trie) -> Iterable[Tensor]:
     """Row 0 of `hidden` predicts first tokens, row 1 + node what follows that node."""
     rows: list[int] = []
     targets: list[int] = []
-    for candidate, path in zip(candidates, trie.paths, strict=True):
-        wanted = [*candidate, end] if end is not None else list(candidate)
-        rows += [0, *(1 + node for node in path)][: len(wanted)]
-        targets += wanted
+    for tokens, path in zip(wanted, trie.paths, strict=True):
+        rows += [0, *(1 + node for node in path)][: len(tokens)]
+        targets += tokens
     values = model.log_probs(
         hidden, torch.tensor(rows, device=model.device), torch.tensor(targets, device=model.device)
     )
-    return torch.split(values.cpu(), [len(c) + (end is not None) for c in candidates])
+    return torch.split(values.cpu(), [len(tokens) for tokens in wanted])
