@@ -55,11 +55,11 @@ EXPORT int puna_forward(const Model *model, const Pass *pass, int threads) {
         work.own_keys = take(&arena, (size_t)pass->tokens * model->kv_heads * model->size * 2);
         work.own_values = take(&arena, (size_t)pass->tokens * model->kv_heads * model->size * 2);
         work.rooms = take(&arena, work.room * threads);
-        work.counters = take(&arena, sizeof(atomic_int) * 5 * model->layers);
+        work.counters = take(&arena, sizeof(atomic_int) * 5 * MOST_THREADS * model->layers);
         if (!twice) failed = borrow(arena.used);
     }
     if (!failed) {
-        memset(work.counters, 0, sizeof(atomic_int) * 5 * model->layers);
+        memset(work.counters, 0, sizeof(atomic_int) * 5 * MOST_THREADS * model->layers);
         run(forward, &work, threads);
     }
     end();

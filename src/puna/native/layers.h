@@ -184,30 +184,47 @@ static void finish(const Product *product, int strip, int row, int rows, float *
     }
 }
 
+// A thread's way through tasks: first those of its own range, one after the other so that memory streams, then what
+// other ranges have left.
+typedef struct {
+    atomic_int *counters;  // one a range
+    int thread, threads, tasks, turn;
+} Way;
+
+// Give the next task, or -1.
+static inline int step(Way *way) {
+    for (; way->turn < way->threads; way->turn++) {
+        const int range = (way->thread + way->turn) % way->threads;
+        const int task = way->tasks * range / way->threads + next(way->counters + range);
+        if (task < way->tasks * (range + 1) / way->threads) return task;
+    }
+    return -1;
+}
+
 // x · W for all tokens: tasks are strips, and for many rows also chunks of them.
-static void multiply(const Product *product, int tokens, int few, uint8_t *room, atomic_int *counter) {
+static void multiply(
+    const Product *product, int tokens, int few, uint8_t *room, atomic_int *counters, int thread, int threads) {
     const Matrix *matrix = product->matrix;
     const int blocks = matrix->blocks;
     if (few) {
         float c[FEW * 32] __attribute__((aligned(64)));
         Row rows[FEW];
         for (int r = 0; r < tokens; r++) rows[r] = as_integers(product->a, r, blocks, room + up(row_bytes(blocks), 64) * r);
-        const int share = 4;  // strips a task: few enough to spread, enough to stream
-        for (int task; (task = next(counter) * share) < matrix->strips;) {
-            for (int strip = task; strip < task + share && strip < matrix->strips; strip++) {
-                for (int r = 0; r < tokens; r++) {
-                    _mm512_store_ps(c + 32 * r, row_times(rows + r, matrix->tiles + 2 * strip, blocks));
-                    _mm512_store_ps(c + 32 * r + 16, row_times(rows + r, matrix->tiles + 2 * strip + 1, blocks));
-                }
-                finish(product, strip, 0, tokens, c);
+        Way way = {counters, thread, threads, matrix->strips, 0};
+        for (int strip; (strip = step(&way)) >= 0;) {
+            for (int r = 0; r < tokens; r++) {
+                _mm512_store_ps(c + 32 * r, row_times(rows + r, matrix->tiles + 2 * strip, blocks));
+                _mm512_store_ps(c + 32 * r + 16, row_times(rows + r, matrix->tiles + 2 * strip + 1, blocks));
             }
+            finish(product, strip, 0, tokens, c);
         }
         return;
     }
     const int chunks = (tokens + CHUNK - 1) / CHUNK;
     bf16 *first = (bf16 *)room, *second = first + 512 * blocks;
     float *sums = (float *)(second + 512 * blocks);
-    for (int task; (task = next(counter)) < matrix->strips * chunks;) {
+    Way way = {counters, thread, threads, matrix->strips * chunks, 0};
+    for (int task; (task = step(&way)) >= 0;) {
         const int strip = task % matrix->strips, start = task / matrix->strips * CHUNK;
         const int rows = start + CHUNK < tokens ? CHUNK : tokens - start;
         const bf16 *b0 = in_bf16(matrix->tiles + 2 * strip, blocks, first);
@@ -229,16 +246,17 @@ static void forward(void *argument, int thread, int threads) {
     const int tokens = pass->tokens, groups = model->heads / model->kv_heads, size = model->size;
     const size_t query_rows = up((size_t)tokens * groups, 32);
     uint8_t *room = work->rooms + work->room * thread;
-    atomic_int *counter = work->counters;
+    atomic_int *counters = work->counters;
     tiles_on();
     for (int l = 0; l < model->layers; l++) {
         const Layer *layer = model->layer + l;
         normalise(pass->x, tokens, model->width, layer->attention_norm, model->eps, work->normed, thread, threads);
         meet(threads);
-        multiply(&(Product){work, QKV, l, &layer->qkv, work->normed}, tokens, work->few, room, counter++);
+        multiply(&(Product){work, QKV, l, &layer->qkv, work->normed}, tokens, work->few, room, counters, thread, threads);
+        counters += MOST_THREADS;
         meet(threads);
         const int tasks = (int)(query_rows / 32) * model->kv_heads;
-        for (int task; (task = next(counter)) < tasks;) {
+        for (int task; (task = next(counters)) < tasks;) {
             const int kv = task % model->kv_heads;
             // The last rows see most: they come first, so that no thread is left with a long one at the end.
             const int row = ((int)(query_rows / 32) - 1 - task / model->kv_heads) * 32;
@@ -250,15 +268,18 @@ static void forward(void *argument, int thread, int threads) {
             // kv-head's G heads lie side by side in the rows of `mixed`
             attend(&at, row, work->mixed + (size_t)kv * groups * size / 32 * 512, model->heads * size / 32, room);
         }
-        counter++;
+        counters += MOST_THREADS;
         meet(threads);
-        multiply(&(Product){work, ADD, l, &layer->out, work->mixed}, tokens, work->few, room, counter++);
+        multiply(&(Product){work, ADD, l, &layer->out, work->mixed}, tokens, work->few, room, counters, thread, threads);
+        counters += MOST_THREADS;
         meet(threads);
         normalise(pass->x, tokens, model->width, layer->ffn_norm, model->eps, work->normed, thread, threads);
         meet(threads);
-        multiply(&(Product){work, GATE_UP, l, &layer->gate_up, work->normed}, tokens, work->few, room, counter++);
+        multiply(&(Product){work, GATE_UP, l, &layer->gate_up, work->normed}, tokens, work->few, room, counters, thread, threads);
+        counters += MOST_THREADS;
         meet(threads);
-        multiply(&(Product){work, ADD, l, &layer->down, work->inner}, tokens, work->few, room, counter++);
+        multiply(&(Product){work, ADD, l, &layer->down, work->inner}, tokens, work->few, room, counters, thread, threads);
+        counters += MOST_THREADS;
         meet(threads);
     }
     normalise(pass->x, tokens, model->width, model->norm, model->eps, NULL, thread, threads);
