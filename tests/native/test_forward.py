@@ -100,6 +100,21 @@ def test_chunked_equals_one_shot_to_the_last_bit(model, long, sizes: list[int]) 
     assert torch.equal(*last)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_few_rows_over_many_slots(shape: str) -> None:
+    """Their attention is cut into ranges of slots and put together again."""
+    stored = make_stored(SHAPES[shape], "BF16", seed=9)
+    model, tokens = packed(stored), random_tokens(stored, 1100)
+    whole, _ = read_chunks(model, tokens, [1100])
+    apart = []
+    for start in (509, 511, 512, 1022, 1024, 1097):
+        for count in (1, 2, 3):
+            got, _ = read_chunks(model, tokens[: start + count], [start, count])
+            apart.append((got[start:] - whole[start : start + count]).abs())
+    assert torch.cat(apart).mean() < 2**-7
+    assert torch.cat(apart).max() < 2**-3
+
+
 @pytest.mark.parametrize("sizes", [[1], [2], [3], [40, 1, 2, 3, 30]])
 def test_rows_one_by_one_are_close(model, long, sizes: list[int]) -> None:
     """Weights are not rounded there, and keys stay as they were written."""

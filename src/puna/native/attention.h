@@ -49,9 +49,10 @@ static inline void put_values(bf16 *values, int size, int slot, int dimension, _
 }
 
 // One row's softmax over slots [from, to): `scores` are products of query and keys, left as bf16 weights in `weights`,
-// 32 a block at distances of 512; `own`, those of its list, become weights in fp32. Gives the sum of all weights.
+// 32 a block at distances of 512; `own`, those of its list, become weights in fp32. Gives the sum of all weights, which
+// are relative to e^highest.
 static inline float softmax(
-    const Attention *at, int token, float *scores, bf16 *weights, int from, int to, float *own, int owned) {
+    const Attention *at, int token, float *scores, bf16 *weights, int from, int to, float *own, int owned, float *highest) {
     const __m512 none = _mm512_set1_ps(-INFINITY), scale = _mm512_set1_ps(1.0f / sqrtf((float)at->size));
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const int low = at->low[token], high = at->high[token];
@@ -75,7 +76,8 @@ static inline float softmax(
     }
     float top = _mm512_reduce_max_ps(most);
     for (int j = 0; j < owned; j++) top = own[j] > top ? own[j] : top;
-    const __m512 tops = _mm512_mul_ps(_mm512_set1_ps(top), scale);
+    const __m512 tops = _mm512_mul_ps(_mm512_set1_ps(top), scale);  // nothing seen: -inf, and all weights are 0
+    *highest = _mm512_cvtss_f32(tops);
     __m512 sum = _mm512_setzero_ps();
     for (int slot = from; slot < to; slot += 32) {
         __m512 a = exp_ps(_mm512_fmsub_ps(_mm512_load_ps(scores + slot - from), scale, tops));
@@ -99,78 +101,111 @@ static inline float dot(const bf16 *a, const bf16 *b, int size) {
     return _mm512_reduce_add_ps(sum);
 }
 
-// Bytes that `attend` needs for itself.
+// Bytes that attention over so many slots needs for itself.
 static inline size_t attention_room(int slots, int tokens, int size) {
     size_t blocks = (size_t)slots / 32 + 1;
     return blocks * 32 * 32 * 6 + 32 * (size_t)size * 4 + (size_t)tokens * 4 + 4096;
 }
 
-// Rows [row, row + 32) of (t, g): `out` gets row (t, g)'s E numbers in bf16 at tile place (t, g * size + e) of a
-// matrix whose rows have `out_blocks` blocks; tiles are [row / 16][block][16][32].
+// What up to 32 rows took from a range of slots: sums of values, weighted relative to e^top, and of the weights.
+typedef struct {
+    float *values;  // [32, E]
+    float tops[32], totals[32];
+} Part;
+
+static inline int rows_from(const Attention *at, int row) {
+    const int rows = at->tokens * at->groups - row;
+    return rows > 32 ? 32 : rows;
+}
+
+// Rows [row, row + 32) of (t, g) over slots [from, to), multiples of 32, and over their own lists.
+static void gather(const Attention *at, int row, int from, int to, uint8_t *room, Part *out) {
+    const int size = at->size, deep = size / 32, groups = at->groups, rows = rows_from(at, row), halves = rows > 16 ? 2 : 1;
+    const int blocks = (to - from) / 32;
+    const size_t stride = (size_t)blocks * 32;
+    float *scores = (float *)room;
+    bf16 *weights = (bf16 *)(scores + 32 * stride);
+    float *own = (float *)(weights + 32 * stride);
+    for (int block = 0; block < blocks; block++) {
+        const size_t place = ((size_t)from / 32 + block) * 32 * size;
+        const bf16 *keys = at->keys + place;
+        if (rows <= 16) {  // so few use each key once: ask for them, and for the values, before they are needed
+            fetch((const uint8_t *)keys + AHEAD, 64 * size);
+            fetch(at->values + place, 64 * size);
+        }
+        multiply_tiles(halves, deep, at->queries + (size_t)row * size, (size_t)16 * size, 32, (size_t)2 * size, keys,
+                       keys + 512 * deep, 512, scores + 32 * block, stride, 0, 0);
+    }
+    for (int r = 0; r < rows; r++) {
+        const int token = (row + r) / groups, owned = at->first ? at->first[token + 1] - at->first[token] : 0;
+        const int32_t *list = at->first ? at->list + at->first[token] : NULL;
+        const bf16 *query = at->queries + (size_t)(row + r) * size;
+        for (int j = 0; j < owned; j++) own[j] = dot(query, at->own_keys + (size_t)list[j] * size, size);
+        out->totals[r] = softmax(at, token, scores + r * stride, weights + (r / 16) * stride * 16 + r % 16 * 32, from, to,
+                                 own, owned, out->tops + r);
+        for (int e = 0; e < size && (at->first || !blocks); e += 16) {
+            __m512 sum = _mm512_setzero_ps();
+            for (int j = 0; j < owned; j++) {
+                const bf16 *value = at->own_values + (size_t)list[j] * size + e;
+                sum = _mm512_fmadd_ps(_mm512_set1_ps(own[j]), load_bf16(value), sum);
+            }
+            _mm512_store_ps(out->values + (size_t)r * size + e, sum);
+        }
+    }
+    float part[32 * 32] __attribute__((aligned(64)));
+    for (int e = 0; blocks && e < size; e += 32) {
+        const bf16 *values = at->values + (size_t)from * size + e * 32;
+        multiply_tiles(halves, blocks, weights, stride * 16, 512, 64, values, values + 512, (size_t)32 * size, part, 32, 0,
+                       0);
+        for (int r = 0; r < rows; r++)
+            for (int half = 0; half < 32; half += 16) {
+                float *sum = out->values + (size_t)r * size + e + half;
+                __m512 more = _mm512_load_ps(part + 32 * r + half);
+                _mm512_store_ps(sum, at->first ? _mm512_add_ps(more, _mm512_load_ps(sum)) : more);
+            }
+    }
+}
+
+// Put a row (t, g)'s E numbers, in bf16, at place (t, g * E) of a matrix in A-tiles [row / 16][out_blocks][16][32].
+static inline void put_row(const Attention *at, int row, const float *values, float total, bf16 *out, int out_blocks) {
+    const int token = row / at->groups, group = row % at->groups;
+    const __m512 by = _mm512_set1_ps(1.0f / total);
+    for (int e = 0; e < at->size; e += 16) {
+        bf16 *to = out + ((size_t)(token / 16) * out_blocks + (group * at->size + e) / 32) * 512 + token % 16 * 32 + e % 32;
+        _mm256_store_si256((__m256i *)to, to_bf16(_mm512_mul_ps(_mm512_load_ps(values + e), by)));
+    }
+}
+
+// Rows [row, row + 32) of (t, g), all that they see.
 static void attend(const Attention *at, int row, bf16 *out, int out_blocks, uint8_t *room) {
-    const int size = at->size, deep = size / 32, groups = at->groups;
-    int rows = at->tokens * groups - row;
-    rows = rows > 32 ? 32 : rows;
-    const int halves = rows > 16 ? 2 : 1;
+    const int rows = rows_from(at, row);
     int from = INT32_MAX, to = 0;
-    for (int token = row / groups; token <= (row + rows - 1) / groups; token++) {
+    for (int token = row / at->groups; token <= (row + rows - 1) / at->groups; token++) {
         if (at->low[token] >= at->high[token]) continue;
         from = at->low[token] < from ? at->low[token] : from;
         to = at->high[token] > to ? at->high[token] : to;
     }
     if (from > to) from = to = 0;
-    from = from / 32 * 32;
-    to = (to + 31) / 32 * 32;
-    const int blocks = (to - from) / 32;
-    const size_t stride = (size_t)blocks * 32;
-    float *mixed = (float *)room;
-    float *scores = mixed + 32 * size;
-    bf16 *weights = (bf16 *)(scores + 32 * stride);
-    float *own = (float *)(weights + 32 * stride);
-    for (int block = 0; block < blocks; block++) {
-        const bf16 *keys = at->keys + ((size_t)from / 32 + block) * 32 * size;
-        multiply_tiles(halves, deep, at->queries + (size_t)row * size, (size_t)16 * size, 32, (size_t)2 * size, keys,
-                       keys + 512 * deep, 512, scores + 32 * block, stride, 0, 0);
-    }
-    float totals[32];
-    for (int r = 0; r < rows; r++) {
-        int token = (row + r) / groups, owned = 0;
-        const bf16 *query = at->queries + (size_t)(row + r) * size;
-        if (at->first) {
-            owned = at->first[token + 1] - at->first[token];
-            const int32_t *list = at->list + at->first[token];
-            for (int j = 0; j < owned; j++) own[j] = dot(query, at->own_keys + (size_t)list[j] * size, size);
-        }
-        totals[r] = softmax(at, token, scores + r * stride, weights + (r / 16) * stride * 16 + r % 16 * 32, from, to,
-                            own, owned);
-        if (at->first) {  // mixed at once, because `own` is the next row's too
-            const int32_t *list = at->list + at->first[token];
-            for (int e = 0; e < size; e += 16) {
-                __m512 sum = _mm512_setzero_ps();
-                for (int j = 0; j < owned; j++) {
-                    const bf16 *value = at->own_values + (size_t)list[j] * size + e;
-                    sum = _mm512_fmadd_ps(_mm512_set1_ps(own[j]), load_bf16(value), sum);
-                }
-                _mm512_storeu_ps(mixed + (size_t)r * size + e, sum);
+    Part part = {.values = (float *)room};
+    gather(at, row, from / 32 * 32, (to + 31) / 32 * 32, room + (size_t)32 * at->size * 4, &part);
+    for (int r = 0; r < rows; r++)
+        put_row(at, row + r, part.values + (size_t)r * at->size, part.totals[r], out, out_blocks);
+}
+
+// What rows took from several ranges, put together in the ranges' order; parts[0] is used up.
+static void merge(const Attention *at, Part *parts, int count, bf16 *out, int out_blocks) {
+    for (int row = 0; row < rows_from(at, 0); row++) {
+        float top = -INFINITY, total = 0;
+        for (int i = 0; i < count; i++) top = parts[i].tops[row] > top ? parts[i].tops[row] : top;
+        float *sum = parts[0].values + (size_t)row * at->size;
+        for (int i = 0; i < count; i++) {
+            const float by = expf(parts[i].tops[row] - top), *values = parts[i].values + (size_t)row * at->size;
+            total += by * parts[i].totals[row];
+            for (int e = 0; e < at->size; e += 16) {
+                __m512 before = i ? _mm512_load_ps(sum + e) : _mm512_setzero_ps();
+                _mm512_store_ps(sum + e, _mm512_fmadd_ps(_mm512_set1_ps(by), _mm512_load_ps(values + e), before));
             }
         }
-    }
-    float part[32 * 32] __attribute__((aligned(64)));
-    for (int e = 0; e < size; e += 32) {
-        const bf16 *values = at->values + (size_t)from * size + e * 32;
-        if (blocks)
-            multiply_tiles(halves, blocks, weights, stride * 16, 512, 64, values, values + 512, (size_t)32 * size, part,
-                           32, 0, 0);
-        for (int r = 0; r < rows; r++) {
-            int token = (row + r) / groups, group = (row + r) % groups;
-            const __m512 by = _mm512_set1_ps(1.0f / totals[r]);
-            bf16 *to_row = out + ((size_t)(token / 16) * out_blocks + (group * size + e) / 32) * 512 + token % 16 * 32;
-            for (int half = 0; half < 32; half += 16) {
-                __m512 sum = blocks ? _mm512_load_ps(part + 32 * r + half) : _mm512_setzero_ps();
-                if (at->first)
-                    sum = _mm512_add_ps(sum, _mm512_loadu_ps(mixed + (size_t)r * size + e + half));
-                _mm256_store_si256((__m256i *)(to_row + half), to_bf16(_mm512_mul_ps(sum, by)));
-            }
-        }
+        put_row(at, row, sum, total, out, out_blocks);
     }
 }

@@ -43,6 +43,9 @@ EXPORT int puna_forward(const Model *model, const Pass *pass, int threads) {
     Work work = {.model = model, .pass = pass, .few = pass->chain && pass->tokens <= FEW};
     const size_t attention = attention_room(pass->slots, pass->tokens, model->size), product = product_room(model);
     work.room = up(attention > product ? attention : product, 64);
+    const int few_rows = work.few && pass->tokens * (model->heads / model->kv_heads) <= 32;
+    work.ranges = few_rows && pass->slots > RANGE ? (pass->slots + RANGE - 1) / RANGE : 0;
+    const int parts = work.ranges * model->kv_heads;
     if (threads > MOST_THREADS) threads = MOST_THREADS;
     begin();
     int failed = 0;
@@ -56,7 +59,10 @@ EXPORT int puna_forward(const Model *model, const Pass *pass, int threads) {
         work.own_values = take(&arena, (size_t)pass->tokens * model->kv_heads * model->size * 2);
         work.rooms = take(&arena, work.room * threads);
         work.counters = take(&arena, sizeof(atomic_int) * 5 * MOST_THREADS * model->layers);
+        work.parts = take(&arena, sizeof(Part) * parts);
+        float *values = take(&arena, sizeof(float) * 32 * model->size * parts);
         if (!twice) failed = borrow(arena.used);
+        for (int i = 0; twice && i < parts; i++) work.parts[i].values = values + (size_t)i * 32 * model->size;
     }
     if (!failed) {
         memset(work.counters, 0, sizeof(atomic_int) * 5 * MOST_THREADS * model->layers);

@@ -6,6 +6,7 @@
 
 #define FEW 3      // a chain of up to so many rows is multiplied row by row, with the weights as stored
 #define CHUNK 256  // rows that meet a strip of unpacked weights in one task
+#define RANGE 512  // slots
 
 typedef struct {
     Matrix qkv, out, gate_up, down;
@@ -39,7 +40,8 @@ typedef struct {
     uint8_t *rooms;
     size_t room;
     atomic_int *counters;
-    int few;
+    int few, ranges;  // ranges of slots that few rows' attention is cut into, or 0
+    Part *parts;      // [kv_heads][ranges]
 } Work;
 
 static inline size_t up(size_t value, size_t to) { return (value + to - 1) / to * to; }
@@ -239,12 +241,54 @@ static void multiply(
     }
 }
 
+static Attention attention_of(const Work *work, int layer, int kv) {
+    const Model *model = work->model;
+    const Pass *pass = work->pass;
+    const int groups = model->heads / model->kv_heads;
+    const size_t place = ((size_t)layer * model->kv_heads + kv) * pass->capacity * model->size;
+    const size_t rows = (size_t)kv * model->size;
+    return (Attention){pass->keys + place, pass->values + place, work->own_keys + rows * pass->tokens,
+                       work->own_values + rows * pass->tokens,
+                       work->queries + rows * up((size_t)pass->tokens * groups, 32), pass->low, pass->high, pass->mask,
+                       pass->first, pass->list, pass->tokens, groups, model->size, pass->slots};
+}
+
+// Where a kv-head's G heads, side by side, begin in the rows of `mixed`.
+static bf16 *mixed_of(const Work *work, int kv) {
+    return work->mixed + (size_t)kv * (work->model->heads / work->model->kv_heads) * work->model->size / 32 * 512;
+}
+
+// One layer's attention. Few rows over many slots are cut into ranges, so that all threads share them.
+static void attend_all(const Work *work, int layer, uint8_t *room, atomic_int *counter, int thread, int threads) {
+    const Model *model = work->model;
+    const Pass *pass = work->pass;
+    const int tokens = pass->tokens, groups = model->heads / model->kv_heads, size = model->size, kv_heads = model->kv_heads;
+    const size_t query_rows = up((size_t)tokens * groups, 32);
+    const int blocks = (int)(query_rows / 32), ranges = work->ranges;
+    for (int task; (task = next(counter)) < kv_heads * (ranges ? ranges : blocks);) {
+        const int kv = task % kv_heads, place = task / kv_heads;
+        const Attention at = attention_of(work, layer, kv);
+        if (ranges) {
+            const int to = (place + 1) * RANGE < pass->slots ? (place + 1) * RANGE : (int)up(pass->slots, 32);
+            gather(&at, 0, place * RANGE, to, room, work->parts + kv * ranges + place);
+            continue;
+        }
+        // The last rows see most: they come first, so that no thread is left with a long one at the end.
+        attend(&at, (blocks - 1 - place) * 32, mixed_of(work, kv), kv_heads * groups * size / 32, room);
+    }
+    if (!ranges) return;
+    meet(threads);
+    for (int kv = thread; kv < kv_heads; kv += threads) {
+        const Attention at = attention_of(work, layer, kv);
+        merge(&at, work->parts + kv * ranges, ranges, mixed_of(work, kv), kv_heads * groups * size / 32);
+    }
+}
+
 static void forward(void *argument, int thread, int threads) {
     const Work *work = argument;
     const Model *model = work->model;
     const Pass *pass = work->pass;
-    const int tokens = pass->tokens, groups = model->heads / model->kv_heads, size = model->size;
-    const size_t query_rows = up((size_t)tokens * groups, 32);
+    const int tokens = pass->tokens;
     uint8_t *room = work->rooms + work->room * thread;
     atomic_int *counters = work->counters;
     tiles_on();
@@ -255,19 +299,7 @@ static void forward(void *argument, int thread, int threads) {
         multiply(&(Product){work, QKV, l, &layer->qkv, work->normed}, tokens, work->few, room, counters, thread, threads);
         counters += MOST_THREADS;
         meet(threads);
-        const int tasks = (int)(query_rows / 32) * model->kv_heads;
-        for (int task; (task = next(counters)) < tasks;) {
-            const int kv = task % model->kv_heads;
-            // The last rows see most: they come first, so that no thread is left with a long one at the end.
-            const int row = ((int)(query_rows / 32) - 1 - task / model->kv_heads) * 32;
-            const size_t place = ((size_t)l * model->kv_heads + kv) * pass->capacity * size;
-            const Attention at = {
-                pass->keys + place, pass->values + place, work->own_keys + (size_t)kv * tokens * size,
-                work->own_values + (size_t)kv * tokens * size, work->queries + kv * query_rows * size, pass->low,
-                pass->high, pass->mask, pass->first, pass->list, tokens, groups, size, pass->slots};
-            // kv-head's G heads lie side by side in the rows of `mixed`
-            attend(&at, row, work->mixed + (size_t)kv * groups * size / 32 * 512, model->heads * size / 32, room);
-        }
+        attend_all(work, l, room, counters, thread, threads);
         counters += MOST_THREADS;
         meet(threads);
         multiply(&(Product){work, ADD, l, &layer->out, work->mixed}, tokens, work->few, room, counters, thread, threads);

@@ -20,12 +20,6 @@ typedef struct {
     int32_t strips, blocks;
 } Matrix;
 
-// Weights are used once a pass, in the order they lie in: ask for what comes `AHEAD` bytes later.
-#define AHEAD 4096
-static inline void fetch(const uint8_t *data, int bytes) {
-    for (int line = 0; line < bytes; line += 64) _mm_prefetch((const char *)data + AHEAD + line, _MM_HINT_T0);
-}
-
 static const float integers[16] __attribute__((aligned(64))) = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 // fp16 of 16 outputs -> fp32, each twice: those of outputs 0..7 and of 8..15.
@@ -69,7 +63,7 @@ static inline const bf16 *in_bf16(const Tile *tile, int blocks, bf16 *room) {
     if (tile->form == BF16) return (const bf16 *)tile->data;
     for (int block = 0; block < blocks; block++) {
         const uint8_t *data = tile->data + (size_t)block_bytes[tile->form] * block;
-        fetch(data, block_bytes[tile->form]);
+        fetch(data + AHEAD, block_bytes[tile->form]);
         if (tile->form == Q4) unpack_q4(data, room + 512 * block);
         else unpack_q8(data, room + 512 * block);
     }

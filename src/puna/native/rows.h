@@ -56,7 +56,7 @@ static inline __m512 row_times_q4(const Row *x, const Tile *tile, int blocks) {
     const uint8_t *data = tile->data;
     __m512 total = _mm512_setzero_ps(), least = total;
     for (int block = 0; block < blocks; block++, data += 320) {
-        fetch(data, 320);
+        fetch(data + AHEAD, 320);
         __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
         for (int part = 0; part < 4; part++) {
             __m512i q = _mm512_permutexvar_epi16(order, _mm512_loadu_si512(data + 64 * part));
@@ -86,7 +86,7 @@ static inline __m512 row_times_q8(const Row *x, const Tile *tile, int blocks) {
     const uint8_t *data = tile->data;
     __m512 total = _mm512_setzero_ps();
     for (int block = 0; block < blocks; block++, data += 544) {
-        fetch(data, 544);
+        fetch(data + AHEAD, 544);
         const int8_t *upper = x->high + 32 * block, *lower = x->low + 32 * block;
         __m512i high = _mm512_setzero_si512(), low = high;
         for (int four = 0; four < 8; four++) {
@@ -110,7 +110,7 @@ static inline __m512 row_times_bf16(const Row *row, const Tile *tile, int blocks
     const bf16 *data = (const bf16 *)tile->data;
     __m512 sum[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     for (int block = 0; block < blocks; block++) {
-        fetch((const uint8_t *)(data + 512 * block), 1024);
+        fetch(tile->data + 1024 * block + AHEAD, 1024);
         for (int pair = 0; pair < 16; pair++) {
             int two;
             memcpy(&two, row->x + 32 * block + 2 * pair, 4);
