@@ -65,8 +65,7 @@ static inline float softmax(
             __mmask16 seen = _mm512_cmpge_epi32_mask(here, _mm512_set1_epi32(low))
                 & _mm512_cmplt_epi32_mask(here, _mm512_set1_epi32(high));
             if (mask) {
-                int inside = at->slots - slot;
-                __mmask16 exist = inside >= 16 ? 0xffff : inside > 0 ? (__mmask16)((1u << inside) - 1) : 0;
+                const __mmask16 exist = first_lanes(at->slots - slot);
                 seen &= _mm_test_epi8_mask(_mm_maskz_loadu_epi8(exist, mask + slot), _mm_set1_epi8(-1));
             }
             value = _mm512_mask_mov_ps(none, seen, value);
@@ -87,7 +86,7 @@ static inline float softmax(
     }
     float total = _mm512_reduce_add_ps(sum);
     for (int j = 0; j < owned; j += 16) {
-        __mmask16 some = owned - j >= 16 ? 0xffff : (__mmask16)((1u << (owned - j)) - 1);
+        const __mmask16 some = first_lanes(owned - j);
         __m512 e = exp_ps(_mm512_fmsub_ps(_mm512_mask_loadu_ps(none, some, own + j), scale, tops));
         _mm512_mask_storeu_ps(own + j, some, e);
     }
@@ -171,7 +170,7 @@ static inline void put_row(const Attention *at, int row, const float *values, fl
     const int token = row / at->groups, group = row % at->groups;
     const __m512 by = _mm512_set1_ps(1.0f / total);
     for (int e = 0; e < at->size; e += 16) {
-        bf16 *to = out + ((size_t)(token / 16) * out_blocks + (group * at->size + e) / 32) * 512 + token % 16 * 32 + e % 32;
+        bf16 *to = out + tile_place(token, (group * at->size + e) / 32, out_blocks) + e % 32;
         _mm256_store_si256((__m256i *)to, to_bf16(_mm512_mul_ps(_mm512_load_ps(values + e), by)));
     }
 }

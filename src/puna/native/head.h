@@ -24,26 +24,22 @@ static void round_rows(const Head *head, int thread, int threads) {
     const int blocks = head->width / 32;
     for (int r = thread; r < head->rows; r += threads)
         for (int d = 0; d < head->width; d += 16) {
-            bf16 *to = head->tiles + ((size_t)(r / 16) * blocks + d / 32) * 512 + r % 16 * 32 + d % 32;
+            bf16 *to = head->tiles + tile_place(r, d / 32, blocks) + d % 32;
             _mm256_store_si256((__m256i *)to, to_bf16(_mm512_loadu_ps(head->hidden + (size_t)r * head->width + d)));
         }
-}
-
-static __mmask16 existing(int column, int vocab) {
-    return vocab - column >= 16 ? 0xffff : vocab <= column ? 0 : (__mmask16)((1u << (vocab - column)) - 1);
 }
 
 static void put_logits(const Head *head, int strip, int row, int rows, const float *c) {
     for (int r = 0; r < rows; r++)
         for (int half = 0; half < 32; half += 16)
             _mm512_mask_storeu_ps(head->logits + (size_t)(row + r) * head->vocab + 32 * strip + half,
-                                  existing(32 * strip + half, head->vocab), _mm512_load_ps(c + 32 * r + half));
+                                  first_lanes(head->vocab - 32 * strip - half), _mm512_load_ps(c + 32 * r + half));
 }
 
 // Keep, for each row and lane, the largest logit so far and the sum of e^(logit - largest).
 static void add_mass(const Head *head, int strip, const float *c, float *state) {
     const __m512 none = _mm512_set1_ps(-INFINITY);
-    const __mmask16 low = existing(32 * strip, head->vocab), high = existing(32 * strip + 16, head->vocab);
+    const __mmask16 low = first_lanes(head->vocab - 32 * strip), high = first_lanes(head->vocab - 32 * strip - 16);
     for (int r = 0; r < head->rows; r++) {
         float *top = state + (size_t)r * 32, *sum = top + 16;
         __m512 a = _mm512_mask_load_ps(none, low, c + 32 * r), b = _mm512_mask_load_ps(none, high, c + 32 * r + 16);

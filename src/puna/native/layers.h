@@ -59,7 +59,7 @@ static void normalise(float *x, int tokens, int width, const float *gain, float 
             sum = _mm512_fmadd_ps(value, value, sum);
         }
         const __m512 by = _mm512_set1_ps(1.0f / sqrtf(_mm512_reduce_add_ps(sum) / (float)width + eps));
-        bf16 *to = tiles ? tiles + (size_t)(t / 16) * blocks * 512 + t % 16 * 32 : NULL;
+        bf16 *to = tiles ? tiles + tile_place(t, 0, blocks) : NULL;
         for (int d = 0; d < width; d += 16) {
             __m512 value = _mm512_mul_ps(_mm512_mul_ps(_mm512_loadu_ps(row + d), by), _mm512_loadu_ps(gain + d));
             if (tiles) _mm256_store_si256((__m256i *)(to + d / 32 * 512 + d % 32), to_bf16(value));
@@ -168,8 +168,8 @@ static void finish(const Product *product, int strip, int row, int rows, float *
     if (product->kind == GATE_UP) {
         for (int r = 0; r < rows; r++) {
             __m512 value = _mm512_mul_ps(silu(_mm512_load_ps(c + 32 * r)), _mm512_load_ps(c + 32 * r + 16));
-            bf16 *to = work->inner + ((size_t)((row + r) / 16) * (model->ffn / 32) + strip / 2) * 512;
-            _mm256_store_si256((__m256i *)(to + (row + r) % 16 * 32 + strip % 2 * 16), to_bf16(value));
+            bf16 *to = work->inner + tile_place(row + r, strip / 2, model->ffn / 32);
+            _mm256_store_si256((__m256i *)(to + strip % 2 * 16), to_bf16(value));
         }
         return;
     }

@@ -20,7 +20,7 @@ static inline Row as_integers(const bf16 *tiles, int row, int blocks, uint8_t *r
     float *scale = (float *)(low + 32 * blocks), *sum = scale + blocks;
     int32_t *offset = (int32_t *)(sum + blocks);
     for (int block = 0; block < blocks; block++) {
-        const bf16 *x = tiles + ((size_t)(row / 16) * blocks + block) * 512 + row % 16 * 32;
+        const bf16 *x = tiles + tile_place(row, block, blocks);
         memcpy(run + 32 * block, x, 64);
         __m512 a = load_bf16(x), b = load_bf16(x + 16);
         float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));

@@ -13,6 +13,16 @@ static inline void fetch(const void *data, int bytes) {
     for (int line = 0; line < bytes; line += 64) _mm_prefetch((const char *)data + line, _MM_HINT_T0);
 }
 
+// The first `count` of 16 lanes: none below 1, all from 16 on.
+static inline __mmask16 first_lanes(int count) {
+    return count >= 16 ? 0xffff : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
+}
+
+// Where block `block` of row `row` stands in a matrix of A-tiles, [row / 16][blocks][16][32].
+static inline size_t tile_place(int row, int block, int blocks) {
+    return ((size_t)(row / 16) * blocks + block) * 512 + row % 16 * 32;
+}
+
 static inline float from_bf16(bf16 value) {
     uint32_t bits = (uint32_t)value << 16;
     float out;
