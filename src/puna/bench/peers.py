@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from puna.bench.processes import end
+from puna.bench.processes import ctrl_c_waits, end
 from puna.errors import InputError, PeerError
 from puna.weights.refuse import shown
 from puna.weights.store import models_dir
@@ -114,21 +115,21 @@ def _make(folder: Path, needs: Sequence[str]) -> None:
 def _run(command: Sequence[str], log: Path) -> None:
     """Run to the end, everything said going to the log; nothing is left running where that is interrupted."""
     environment = {"CMAKE_ARGS": os.environ.get("CMAKE_ARGS") or _cmake()}
-    with log.open("ab") as said:
-        process = subprocess.Popen(  # noqa: S603  our own command
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            env={**os.environ, **environment},
-            start_new_session=True,
-        )
+    with log.open("ab") as said, ExitStack() as stack:
+        with ctrl_c_waits():
+            process = subprocess.Popen(  # noqa: S603  our own command
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+            stack.callback(end, process)
         try:
             status = process.wait(timeout=_INSTALL_SECONDS)
         except subprocess.TimeoutExpired:
             raise PeerError("E-PEER-INSTALL", reason=f"not done after {_INSTALL_SECONDS} s", log=log) from None
-        finally:
-            end(process)
     if status:
         lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
         errors = [line for line in lines if line.lower().startswith("error")]
