@@ -17,8 +17,7 @@ from puna.rank.score import read, score
 from puna.rank.trie import Trie, build_trie
 from puna.shapes import Float, Int
 
-# All forwards have one shape, for the reason that `puna.llama.model.ROWS` gives.
-ROWS = 384
+ROWS = 384  # of a forward at most, padded as `puna.llama.model.ROWS` says
 KEYS = 512  # torch's attention on a CPU goes over so many keys at a time
 STEP = 32  # a matrix kernel takes at most so many keys in one step; each tree's begin with a step of their own
 HEAD = 512  # rows that the head waits for, so that its blocks are nearly full
