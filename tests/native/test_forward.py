@@ -271,3 +271,30 @@ def test_scores_of_a_trie_are_those_of_chains(stored, model) -> None:
         want = (chain(stored, torch.tensor(ids)) @ head.T).log_softmax(-1)[range(44, len(ids) - 1), ids[45:]]
         assert (values - want).abs().max() < 0.05
     assert len(build_trie(candidates).tokens) > 128  # more than one pass
+
+
+@pytest.mark.parametrize("kind", ["default", "dynamic"])
+def test_reading_keeps_its_rotations_apart(kind: str) -> None:
+    """Reading takes them from tables that are kept: by span where frequencies depend on it, grown when too short."""
+    scaling = {"rope_scaling": {"rope_type": kind, "factor": 4.0}} if kind == "dynamic" else {}
+    stored = make_stored({**scaling, "max_position_embeddings": 64})
+    model = packed(stored)
+    tokens = random_tokens(stored, 1300)
+    for length, span in ((40, 1300), (1300, 1300), (40, 40), (40, 1300)):
+        cache, other = model.new_cache(1, span=span), model.new_cache(1, span=span)
+        read_hidden = model.read(tokens[:length].tolist(), cache)
+        for start in range(0, length, 512):
+            part = tokens[start : min(start + 512, length)]
+            hidden = model(part, torch.arange(start, start + len(part)), other, None)
+        assert torch.equal(read_hidden, hidden[-1:])
+        for token in (3, 5, 7):
+            each = model.read([token], cache)
+            assert torch.equal(each, model(torch.tensor([token]), torch.tensor([other.length]), other, None))
+
+
+@pytest.mark.parametrize("wrong", [[-1], [3, 97], [2**40]])
+def test_reading_refuses_what_is_no_token(model, wrong: list[int]) -> None:
+    cache = model.new_cache(4)
+    with pytest.raises(IndexError, match="0 to 96"):
+        model.read(wrong, cache)
+    assert cache.length == 0

@@ -59,11 +59,11 @@ class Sampler:
     def __call__(self, logits: Float[Tensor, " V"]) -> int:
         """Choose; raise ModelFileError if the model's scores are no numbers."""
         scores = logits[: self._vocab_size].float().cpu()
-        best = scores.max()
-        if not best.isfinite():
-            raise ModelFileError("E-LOGITS", value=best.item())
+        best = int(scores.numpy().argmax())  # torch would wake all its threads for it; NaN counts as the largest
+        if not math.isfinite(value := scores[best].item()):
+            raise ModelFileError("E-LOGITS", value=value)
         if self._settings.temperature == 0:
-            return int((scores == best).nonzero()[0])
+            return best
         kept = self.filter(scores)
         return int(torch.multinomial(kept.softmax(-1), 1, generator=self._random))
 

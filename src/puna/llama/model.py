@@ -116,6 +116,11 @@ class Llama(nn.Module):
         """Read a chain of tokens behind the cache's, in chunks; give the hidden state of the last."""
         hidden: Tensor | None = None
         for start in range(0, len(tokens), CHUNK):
+            if self.packed is not None:
+                cache.reserve(len(part := tokens[start : start + CHUNK]))
+                hidden = self.packed.chain(part, cache)
+                cache.advance(len(part))
+                continue
             chunk = torch.tensor(tokens[start : start + CHUNK], device=self.device)
             past = cache.length
             positions = torch.arange(past, past + len(chunk), device=self.device)

@@ -4,7 +4,8 @@ Every row of a pass is summed in an order of its own that does not depend on the
 to the last bit whatever is scored with it.
 """
 
-from ctypes import byref
+from collections.abc import Sequence
+from ctypes import byref, c_int64
 
 import torch
 import torch.nn.functional as F
@@ -56,6 +57,40 @@ class Packed:
             head,
         )
         del self._checkpoint
+        self._lines: dict[int, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
+
+    def chain(self, tokens: Sequence[int], cache: Cache) -> Float[Tensor, "T D"]:
+        """As `forward` for tokens that follow the cache's, at the positions that follow; the cache is not advanced.
+
+        Writing calls it for every token: what it needs is kept, for after a pass over the weights even a small tensor
+        costs many microseconds.
+        """
+        count, start = len(tokens), cache.length
+        if not 0 <= min(tokens) <= max(tokens) < self.config.vocab_size:
+            raise IndexError(f"token ids are 0 to {self.config.vocab_size - 1}")
+        x = torch.empty(count, self.config.width)
+        if self._table is None:
+            kernels().puna_rows(byref(self._embedding), (c_int64 * count)(*tokens), count, x.data_ptr())
+        else:
+            x.copy_(self._table[torch.tensor(tokens)])
+        cos, sin, slots, zeros = self._line(start + count, cache.span)
+        turned, placed = 4 * cos.shape[1] * start, 4 * start
+        given = Pass(
+            count,
+            start + count,
+            cache.capacity,
+            True,
+            x.data_ptr(),
+            cos.data_ptr() + turned,
+            sin.data_ptr() + turned,
+            *(store.data_ptr() for store in cache.stores),
+            slots.data_ptr() + placed,
+            zeros.data_ptr(),
+            slots.data_ptr() + placed + 4,
+            *(None, None, None),
+        )
+        _check(kernels().puna_forward(byref(self._model), byref(given), torch.get_num_threads()))
+        return x
 
     def forward(
         self,
@@ -138,6 +173,17 @@ class Packed:
         out = torch.empty(len(rows))
         out[order] = picked - mass[place]
         return out
+
+    def _line(self, count: int, span: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Give cos and sin of the positions before `count`, the numbers 0 to `count`, and as many zeros."""
+        rope = self.config.rope
+        line = self._lines.get(key := span if rope.kind in ("dynamic", "longrope") else 0)
+        if line is None or len(line[0]) < count:
+            size = max(2 * count, 1024)
+            numbers = torch.arange(size + 1, dtype=torch.int32)
+            line = (*tables(rope, numbers[:-1], span), numbers, torch.zeros(size, dtype=torch.int32))
+            self._lines[key] = line
+        return line
 
     def _check_ids(self, tokens: Tensor) -> None:
         """Look before C does."""

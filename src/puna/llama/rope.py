@@ -6,6 +6,7 @@ al. 2024; Llama 3: Meta's reference code. Frequencies are plain fp32 tensors, ne
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from puna.llama.rope_config import RopeConfig
 from puna.shapes import Float, Int
 
 
+@lru_cache(maxsize=32)  # a tenth of a millisecond, which every token written would pay
+@torch.inference_mode(False)  # whoever comes first: the tensor may serve one who trains
 def frequencies(config: RopeConfig, length: int) -> tuple[Float[Tensor, " half"], float]:
     """Give (inverse frequencies [E/2] fp32 in radians a position, factor on cos and sin).
 

@@ -33,6 +33,10 @@ class RopeConfig:
     attention_factor: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        """Hash all but the options, which cannot be."""
+        return hash((self.head_dim, self.theta, self.kind, self.factor, self.original, self.attention_factor))
+
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], *, head_dim: int, context: int) -> "RopeConfig":
         """Read `rope_parameters`, or the older `rope_theta` and `rope_scaling` with `type` or `rope_type`.

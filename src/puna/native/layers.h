@@ -6,7 +6,7 @@
 
 #define FEW 3      // a chain of up to so many rows is multiplied row by row, with the weights as stored
 #define CHUNK 256  // rows that meet a strip of unpacked weights in one task
-#define RANGE 512  // slots
+#define RANGE 256  // slots
 
 typedef struct {
     Matrix qkv, out, gate_up, down;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define MOST_THREADS 64
-#define SPIN 4000  // pauses (about 100 microseconds) before a thread gives its core away
+#define SPIN 8000  // pauses (about 200 microseconds, longer than Python takes between two calls) before a thread gives its core away
 
 typedef void (*Job)(void *argument, int thread, int threads);
 
