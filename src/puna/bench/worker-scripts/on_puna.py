@@ -6,8 +6,11 @@ import torch
 from protocol import Candidates, Engine, Job, common, serve
 
 import puna
+from puna.decode.sampling import Sampler, Sampling
 from puna.llama.cache import Cache
 from puna.rank.score import Reading, score
+
+_ROOM = 256  # tokens that may be written before the cache grows, as in `Reader.generate`
 
 
 class Puna(Engine):
@@ -29,6 +32,7 @@ class Puna(Engine):
         """Load the model."""
         vars(self).pop("_reader", None)
         self._reader = puna.load(self._path)
+        self._choose = Sampler(Sampling(), self._reader.tokenizer.vocab_size)
 
     def forget(self) -> None:
         """Start over, with a reader that knows no text."""
@@ -42,7 +46,7 @@ class Puna(Engine):
         model = self._reader.model
         kept = min(common(self._tokens, tokens), len(tokens) - 1)
         if not kept:
-            self._cache = model.new_cache(len(tokens), span=model.config.context)
+            self._cache = model.new_cache(len(tokens) + _ROOM, span=model.config.context)
         self._cache.truncate(kept)
         self._hidden = model.read(tokens[kept:], self._cache)
         self._tokens = list(tokens)
@@ -52,7 +56,7 @@ class Puna(Engine):
         """Write greedily."""
         model = self._reader.model
         for _ in range(count):
-            token = int(model.logits(self._hidden).argmax())
+            token = self._choose(model.logits(self._hidden)[0])
             self._hidden = model.read([token], self._cache)
             self._tokens.append(token)
 

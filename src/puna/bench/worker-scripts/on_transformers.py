@@ -55,8 +55,12 @@ class Transformers(Engine):
 
     @torch.inference_mode()
     def rank(self, candidates: Candidates) -> list[float]:
-        """Rank in the faster of two ways."""
-        ways = {"batches over copies of the kept text": self._together, "one by one behind it": self._one_by_one}
+        """Rank in the fastest of three ways."""
+        ways = {
+            "batches over copies of the kept text": self._together,
+            "one by one behind it": self._one_by_one,
+            "all in one row, with a mask of four dimensions": self._packed,
+        }
         return self.fastest(candidates, ways)
 
     def _together(self, candidates: Candidates) -> list[float]:
@@ -82,14 +86,31 @@ class Transformers(Engine):
             totals.append(self._total(first, logs, candidate))
         return totals
 
+    def _packed(self, candidates: Candidates) -> list[float]:
+        first = self._next.float().log_softmax(-1)
+        owner = torch.tensor([n for n, candidate in enumerate(candidates) for _ in candidate])
+        depth = torch.tensor([n for candidate in candidates for n in range(len(candidate))])
+        text = self._cache.get_seq_length()
+        seen = (owner[:, None] == owner) & (depth[:, None] >= depth)
+        seen = torch.cat((torch.ones(len(owner), text, dtype=torch.bool), seen), dim=1)
+        mask = torch.zeros(seen.shape, dtype=self._dtype).masked_fill(~seen, torch.finfo(self._dtype).min)
+        row = [token for candidate in candidates for token in candidate]
+        more = {"attention_mask": mask[None, None], "position_ids": (text + depth)[None]}
+        logs = self._forward([row], self._cache, **more).float().log_softmax(-1)[0]
+        self._cache.crop(-len(row))
+        parts = torch.split(logs, [len(candidate) for candidate in candidates])
+        return [self._total(first, each, candidate) for each, candidate in zip(parts, candidates, strict=True)]
+
     def _total(self, first: torch.Tensor, logs: torch.Tensor, candidate: Sequence[int]) -> float:
         targets = torch.tensor([*candidate[1:], self._end])
         return float(first[candidate[0]] + logs[torch.arange(len(targets)), targets].sum())
 
-    def _forward(self, rows: Sequence[Sequence[int]], cache: Any, *, last: bool = False) -> torch.Tensor:
+    def _forward(
+        self, rows: Sequence[Sequence[int]], cache: Any, *, last: bool = False, **more: torch.Tensor
+    ) -> torch.Tensor:
         """Give logits [rows, tokens, V]; of the last token alone where the others are not needed."""
         found = self._model(
-            torch.tensor(rows), past_key_values=cache, use_cache=True, logits_to_keep=1 if last else 0
+            torch.tensor(rows), past_key_values=cache, use_cache=True, logits_to_keep=1 if last else 0, **more
         )
         logits: torch.Tensor = found.logits
         return logits
