@@ -107,7 +107,7 @@ def test_few_rows_over_many_slots(shape: str) -> None:
     model, tokens = packed(stored), random_tokens(stored, 1100)
     whole, _ = read_chunks(model, tokens, [1100])
     apart = []
-    for start in (509, 511, 512, 1022, 1024, 1097):
+    for start in (253, 255, 256, 509, 511, 512, 1022, 1024, 1097):
         for count in (1, 2, 3):
             got, _ = read_chunks(model, tokens[: start + count], [start, count])
             apart.append((got[start:] - whole[start : start + count]).abs())
@@ -137,7 +137,9 @@ def random_tree(rng: random.Random, count: int) -> tuple[torch.Tensor, torch.Ten
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("past", "count"), [(1, 1), (3, 2), (5, 40), (31, 17), (32, 90), (33, 5), (100, 128)])
+@pytest.mark.parametrize(
+    ("past", "count"), [(1, 1), (3, 2), (5, 40), (31, 17), (32, 90), (33, 5), (100, 128), (300, 40)]
+)
 def test_trees(shape: str, past: int, count: int) -> None:
     """Behind a chain; with a mask over the new keys, over some of the chain's as well, and over all."""
     rng = random.Random(past)

@@ -41,7 +41,7 @@ static int borrow(size_t bytes) {
 EXPORT int puna_forward(const Model *model, const Pass *pass, int threads) {
     const size_t rows = up(pass->tokens, 32), query_rows = up((size_t)pass->tokens * (model->heads / model->kv_heads), 32);
     Work work = {.model = model, .pass = pass, .few = pass->chain && pass->tokens <= FEW};
-    const size_t attention = attention_room(pass->slots, pass->tokens, model->size), product = product_room(model);
+    const size_t attention = attention_room(pass->tokens, model->size), product = product_room(model);
     work.room = up(attention > product ? attention : product, 64);
     const int few_rows = work.few && pass->tokens * (model->heads / model->kv_heads) <= 32;
     work.ranges = few_rows && pass->slots > RANGE ? (pass->slots + RANGE - 1) / RANGE : 0;

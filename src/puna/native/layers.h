@@ -48,10 +48,11 @@ static inline size_t up(size_t value, size_t to) { return (value + to - 1) / to 
 
 static inline int next(atomic_int *counter) { return atomic_fetch_add_explicit(counter, 1, memory_order_relaxed); }
 
-// Row by row x / rms(x) * gain, as bf16 tiles or, with `tiles` NULL, in place.
+// Row by row x / rms(x) * gain, as bf16 tiles or, with `tiles` NULL, in place. A thread takes the rows that it is the
+// first to multiply, too: what one core wrote is slow to reach from another.
 static void normalise(float *x, int tokens, int width, const float *gain, float eps, bf16 *tiles, int thread, int threads) {
     const int blocks = width / 32;
-    for (int t = thread; t < tokens; t += threads) {
+    for (int t = tokens * thread / threads; t < tokens * (thread + 1) / threads; t++) {
         float *row = x + (size_t)t * width;
         __m512 sum = _mm512_setzero_ps();
         for (int d = 0; d < width; d += 16) {
@@ -222,13 +223,14 @@ static void multiply(
         }
         return;
     }
-    const int chunks = (tokens + CHUNK - 1) / CHUNK;
+    const int parts = (tokens + CHUNK - 1) / CHUNK, chunk = (int)up((tokens + parts - 1) / parts, 32);
+    const int chunks = (tokens + chunk - 1) / chunk;
     bf16 *first = (bf16 *)room, *second = first + 512 * blocks;
     float *sums = (float *)(second + 512 * blocks);
     Way way = {counters, thread, threads, matrix->strips * chunks, 0};
     for (int task; (task = step(&way)) >= 0;) {
-        const int strip = task % matrix->strips, start = task / matrix->strips * CHUNK;
-        const int rows = start + CHUNK < tokens ? CHUNK : tokens - start;
+        const int strip = task % matrix->strips, start = task / matrix->strips * chunk;
+        const int rows = start + chunk < tokens ? chunk : tokens - start;
         const bf16 *b0 = in_bf16(matrix->tiles + 2 * strip, blocks, first);
         const bf16 *b1 = in_bf16(matrix->tiles + 2 * strip + 1, blocks, second);
         // With few inputs the sums of 32 rows are final, and taken while they are near.
@@ -270,7 +272,7 @@ static void attend_all(const Work *work, int layer, uint8_t *room, atomic_int *c
         const Attention at = attention_of(work, layer, kv);
         if (ranges) {
             const int to = (place + 1) * RANGE < pass->slots ? (place + 1) * RANGE : (int)up(pass->slots, 32);
-            gather(&at, 0, place * RANGE, to, room, work->parts + kv * ranges + place);
+            gather(&at, 0, tokens * groups, place * RANGE, to, room, work->parts + kv * ranges + place);
             continue;
         }
         // The last rows see most: they come first, so that no thread is left with a long one at the end.

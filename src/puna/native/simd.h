@@ -36,27 +36,24 @@ static inline __m512 load_bf16(const bf16 *from) {
 
 static inline __m256i to_bf16(__m512 value) { return (__m256i)_mm512_cvtneps_pbh(value); }
 
-// e^x with an error below 2 units in the last place for x <= 0; exactly 0 below -87 and for -inf.
-static inline __m512 exp_ps(__m512 x) {
-    const __m512 log2e = _mm512_set1_ps(1.44269504f);
-    __mmask16 some = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.0f), _CMP_GT_OQ);
-    __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, log2e), 8);
-    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
-    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
-    __m512 p = _mm512_set1_ps(1.9875691500e-4f);  // Cephes' polynomial for [-ln 2 / 2, ln 2 / 2]
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
-    p = _mm512_fmadd_ps(p, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
-    return _mm512_maskz_scalef_ps(some, p, n);
+// 2^x with an error below 2 units in the last place; exactly 0 for -inf.
+static inline __m512 exp2_ps(__m512 x) {
+    __m512 r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);  // x - floor(x); scalef takes the floor
+    __m512 p = _mm512_set1_ps(1.8671303e-3f);  // least largest relative error on [0, 1) with p(0) = 1
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(9.0170298e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.5799913e-2f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.4016444e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.9315130e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+    return _mm512_scalef_ps(p, x);
 }
+
+static inline __m512 exp_ps(__m512 x) { return exp2_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f))); }
 
 // x / (1 + e^-x)
 static inline __m512 silu(__m512 x) {
-    const __m512 one = _mm512_set1_ps(1.0f), two = _mm512_set1_ps(2.0f);
-    __m512 below = exp_ps(_mm512_min_ps(_mm512_sub_ps(_mm512_setzero_ps(), x), _mm512_set1_ps(88.0f)));
+    const __m512 one = _mm512_set1_ps(1.0f), two = _mm512_set1_ps(2.0f), most = _mm512_set1_ps(126.0f);
+    __m512 below = exp2_ps(_mm512_min_ps(_mm512_mul_ps(x, _mm512_set1_ps(-1.44269504f)), most));
     below = _mm512_add_ps(one, below);
     __m512 share = _mm512_rcp14_ps(below);  // 14 bits, and one step of Newton's for the rest: a division takes thrice that
     share = _mm512_mul_ps(share, _mm512_fnmadd_ps(below, share, two));
