@@ -39,5 +39,9 @@ class PullError(PunaError):
     """A model could not be fetched."""
 
 
+class KeptError(PunaError):
+    """What was read cannot be kept on disk, or not be used again; said as a warning, for it is read anew."""
+
+
 class PeerError(PunaError):
     """A program that Puna is compared with cannot be installed, or does not do what it is asked."""

@@ -38,6 +38,13 @@ class Inquiry:
         self._shelf, self._prompts, self._sources, self._settings = shelf, prompts, sources, settings
         self._priors: dict[str, float] = {}
         self.done = 0
+        shelf.begin()
+
+    def read_ahead(self, windows: Sequence[Range], progress: Progress, stop: Stop) -> None:
+        """Read the windows up to where a question would stand."""
+        for order, start, end in self._each(windows, progress, stop):
+            prompt = self._prompts.about(self._sources[order].text[start:end])
+            self._shelf.read_ahead(prompt.tokens, prompt.cuts)
 
     def search(self, windows: Sequence[Range], progress: Progress, stop: Stop) -> Findings:
         """Search the spans of all windows; those without a word give nothing."""

@@ -80,11 +80,22 @@ CHINESE = Wording(
         ("亚马孙河是南美洲最长的河流，全长约6400公里。", "南美洲最长的河流是什么？", "亚马孙河"),
     ),
 )
+WORDINGS = {"en": ENGLISH, "zh": CHINESE}
 
 
 def wording_for(question: str) -> Wording:
     """Chinese for a question with Han characters, else English."""
     return CHINESE if _HAN.search(question) else ENGLISH
+
+
+def wording_of(texts: Iterable[str]) -> Wording:
+    """The wording in which texts will probably be asked about; a Han character counts as much as four letters."""
+    han = letters = 0
+    for text in texts:
+        found = len(_HAN.findall(text))
+        han += found
+        letters += sum(map(str.isalpha, text)) - found
+    return CHINESE if 4 * han > letters else ENGLISH
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Literal, Unpack
 
 from puna.answer.checks import check, sources_of
 from puna.answer.evidence import explained
@@ -13,7 +13,7 @@ from puna.answer.findings import Findings
 from puna.answer.inquiry import Inquiry, Progress, Stop
 from puna.answer.mixture import log_sum
 from puna.answer.normalise import normalised
-from puna.answer.prompt import Prompts, wording_for
+from puna.answer.prompt import WORDINGS, Prompts, Wording, wording_for, wording_of
 from puna.answer.settings import Options, Settings
 from puna.answer.types import Answer, Answers, Coverage, Ranking, Source
 from puna.answer.windows import windows
@@ -22,10 +22,12 @@ from puna.decode.sampling import Sampling
 from puna.errors import InputError
 from puna.llama.load import load as load_model
 from puna.llama.model import Llama
+from puna.rank.kept import KeptFiles, kept_files
 from puna.rank.score import read, score
-from puna.rank.shelf import Shelf
+from puna.rank.shelf import MEMORY, Shelf
 from puna.tokens.tokenizer import Tokenizer
 from puna.weights.checkpoint import open_checkpoint
+from puna.weights.kept_folder import KeptFolder, kept_dir
 from puna.weights.store import resolve
 
 WINDOW = 1024  # tokens of text read at once, less where the model's context is shorter
@@ -33,9 +35,13 @@ OVERLAP = 256  # tokens that neighbouring windows share
 _ROOM = 128  # tokens kept free for an answer, less in a very short context
 
 
-def load(model: str | Path | None = None) -> "Reader":
+def load(
+    model: str | Path | None = None, *, memory: int = MEMORY, keep: bool | str | Path | KeptFolder = False
+) -> "Reader":
     """Load a model: a path, the name of a pulled model, or None for the default one.
 
+    What it reads is kept for further questions, in at most `memory` bytes; and with `keep` also on disk, for other
+    processes: in the user's cache, or in a folder of yours (a `KeptFolder` says how much that may take).
     Raises PullError where the default model was not pulled yet, ModelFileError where the file cannot be used.
     Example: `puna.load().ask("Who led it?", "The walk was led by Ann.")`.
     """
@@ -44,15 +50,51 @@ def load(model: str | Path | None = None) -> "Reader":
     metadata = checkpoint.tokenizer_metadata
     folder = path if path.is_dir() else path.parent
     tokenizer = Tokenizer.from_gguf(metadata) if metadata is not None else Tokenizer.from_folder(folder)
-    return Reader(load_model(checkpoint), tokenizer, path.stem if path.is_file() else path.name)
+    loaded = load_model(checkpoint)
+    files = None
+    if isinstance(keep, KeptFolder):
+        files = kept_files(loaded, path, keep)
+    elif keep is not False:
+        files = kept_files(loaded, path, KeptFolder(kept_dir() if keep is True else Path(keep)))
+    return Reader(loaded, tokenizer, path.stem if path.is_file() else path.name, memory=memory, files=files)
 
 
 class Reader:
     """A loaded model with its tokenizer. Not for use by several threads at once."""
 
-    def __init__(self, model: Llama, tokenizer: Tokenizer, name: str) -> None:
+    def __init__(
+        self,
+        model: Llama,
+        tokenizer: Tokenizer,
+        name: str,
+        *,
+        memory: int = MEMORY,
+        files: KeptFiles | None = None,
+    ) -> None:
+        if memory < 0:
+            raise InputError("E-MEMORY", value=memory)
         self.model, self.tokenizer, self.name = model, tokenizer, name
-        self._shelf = Shelf(model)
+        self._shelf = Shelf(model, memory=memory, files=files)
+
+    def read(
+        self,
+        text: str | Source | Iterable[Source],
+        *,
+        language: Literal["en", "zh"] | None = None,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> Coverage:
+        """Read a text ahead, so that already the first question about it finds it read, and say how far that got.
+
+        `language`: that of the questions to come, by which the worked examples before the text are chosen; None for the
+        text's own. `progress` and `stop` as in `ask`. In a model whose context is no longer than a window, the windows
+        depend on the question's length, and little may be gained.
+        """
+        sources = sources_of(text)
+        wording = wording_of(source.text for source in sources) if language is None else WORDINGS[language]
+        inquiry, windows = self._inquire("", sources, Settings(), wording)
+        inquiry.read_ahead(windows, progress or (lambda done, total: None), stop or (lambda: False))
+        return _coverage(sources, windows[: inquiry.done])
 
     def ask(
         self,
@@ -175,11 +217,11 @@ class Reader:
             new_text=not raw,
         )
 
-    def _prompts(self, question: str) -> tuple[Prompts, int]:
+    def _prompts(self, question: str, wording: Wording | None = None) -> tuple[Prompts, int]:
         """Give the prompts and how many tokens of text fit beside them: without examples in a very short context."""
         context = self.model.config.context
         room, least = min(_ROOM, context // 4), min(OVERLAP, context) // 4
-        prompts = Prompts(self.tokenizer, wording_for(question), question)
+        prompts = Prompts(self.tokenizer, wording or wording_for(question), question)
         if prompts.overhead + room + least > context:
             prompts = replace(prompts, examples=False)
         if prompts.overhead + room + least > context:
@@ -187,9 +229,9 @@ class Reader:
         return prompts, min(WINDOW, context - prompts.overhead - room)
 
     def _inquire(
-        self, question: str, sources: Sequence[Source], settings: Settings
+        self, question: str, sources: Sequence[Source], settings: Settings, wording: Wording | None = None
     ) -> tuple[Inquiry, list[tuple[int, int, int]]]:
-        prompts, size = self._prompts(question)
+        prompts, size = self._prompts(question, wording)
         ranges = [
             (order, start, end)
             for order, source in enumerate(sources)

@@ -1,5 +1,7 @@
 """The keys and values of what has been read. The cache owns the offset: nobody else counts slots."""
 
+from copy import copy
+
 import torch
 from torch import Tensor
 
@@ -24,10 +26,16 @@ class Cache:
         device: torch.device | str = "cpu",
     ) -> None:
         self.length = 0
+        self._shared = 0  # so many slots stand in another cache's memory
         self.span = span or capacity
-        shape = (config.layers, config.kv_heads, _whole(max(capacity, 1)), config.head_dim)
+        shape = (config.layers, config.kv_heads, whole(max(capacity, 1)), config.head_dim)
         self._keys = torch.zeros(shape, dtype=dtype, device=device)
         self._values = torch.zeros(shape, dtype=dtype, device=device)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all slots."""
+        return self._keys.nbytes + self._values.nbytes
 
     @property
     def capacity(self) -> int:
@@ -39,12 +47,12 @@ class Cache:
         need = self.length + new
         if need <= self.capacity:
             return
-        size, used = _whole(max(need, 2 * self.capacity)), _whole(self.length)
-        for name in ("_keys", "_values"):
-            old: Tensor = getattr(self, name)
-            grown = old.new_zeros((*old.shape[:2], size, old.shape[3]))
-            grown[:, :, :used] = old[:, :, :used]
-            setattr(self, name, grown)
+        size, used = whole(max(need, 2 * self.capacity)), whole(self.length)
+        grown = [old.new_zeros((*old.shape[:2], size, old.shape[3])) for old in self.stores]
+        for new_store, old in zip(grown, self.stores, strict=True):
+            new_store[:, :, :used] = old[:, :, :used]
+        self._keys, self._values = grown  # both or, where this was interrupted, none: kernels trust one capacity
+        self._shared = 0
 
     def write(
         self, layer: int, keys: Float[Tensor, "T K E"], values: Float[Tensor, "T K E"]
@@ -64,6 +72,29 @@ class Cache:
         """All keys' and values' memory, for `puna.native`, which orders what is inside a block of 32 slots itself."""
         return self._keys, self._values
 
+    def blocks(self, length: int) -> tuple[Float[Tensor, "L K S E"], Float[Tensor, "L K S E"]]:
+        """Give views of the whole blocks in which the first `length` tokens stand, for `fill`."""
+        return self._keys[:, :, : whole(length)], self._values[:, :, : whole(length)]
+
+    def fill(self, keys: Float[Tensor, "L K S E"], values: Float[Tensor, "L K S E"], length: int) -> None:
+        """Take the first `length` tokens from another cache's blocks; what was here is forgotten."""
+        self.length = 0
+        self.reserve(length)
+        for store, given in zip(self.stores, (keys, values), strict=True):
+            store[:, :, : whole(length)] = given
+        self.length = length
+
+    def share(self) -> "Cache":
+        """Give a cache that goes on behind this one's tokens, in its memory until it needs more: one at a time."""
+        other = copy(self)
+        other._shared = self.length
+        return other
+
+    def release(self) -> None:
+        """Forget everything and give back the memory that is not shared."""
+        self.length = self._shared = 0
+        self._keys, self._values = (store.new_empty((*store.shape[:2], 0, store.shape[3])) for store in self.stores)
+
     def advance(self, new: int) -> None:
         """Count `new` tokens as read: called once after all layers, so an interrupted forward leaves no trace."""
         self.length += new
@@ -72,9 +103,12 @@ class Cache:
         """Forget all slots from `length` on."""
         if not 0 <= length <= self.length:
             raise ValueError(f"cannot truncate a cache of {self.length} tokens to {length}")
+        if length < self._shared:  # what comes next would be written over what is another's
+            self._keys, self._values = self._keys.clone(), self._values.clone()
+            self._shared = 0
         self.length = length
 
 
-def _whole(slots: int) -> int:
-    """Slots come in blocks of 32."""
+def whole(slots: int) -> int:
+    """Round up: slots come in blocks of 32."""
     return -(-slots // 32) * 32

@@ -3,7 +3,7 @@
 One line each, no full stop; `{name}` is filled from the error's parameters.
 """
 
-from puna.messages import bench, decode, evaluate, inputs, models, pull, tokens, weights
+from puna.messages import bench, decode, evaluate, inputs, kept, models, pull, tokens, weights
 from puna.messages.message import Message
 
 __all__ = ["MESSAGES", "Message"]
@@ -17,4 +17,5 @@ MESSAGES: dict[str, Message] = {
     **tokens.MESSAGES,
     **evaluate.MESSAGES,
     **bench.MESSAGES,
+    **kept.MESSAGES,
 }

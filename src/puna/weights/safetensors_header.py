@@ -23,11 +23,12 @@ ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8}
 
 
 class Entry(NamedTuple):
-    """One tensor of a header; `nbytes` is what its data take."""
+    """One tensor of a header; its data take `nbytes`, from `begin` on behind the header."""
 
     kind: str
     shape: tuple[int, ...]
     nbytes: int
+    begin: int
 
 
 class _DuplicateKeyError(ValueError):
@@ -58,7 +59,7 @@ def parse_json(path: Path, text: bytes) -> dict[str, Any]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a small JSON file; raise `ModelFileError` if it is missing, over 10 MB, or no object."""
-    with _opened(path) as (file, size):
+    with opened(path) as (file, size):
         if size > _MAX_JSON:
             raise refuse("E-JSON-LARGE", path, size=size, limit=_MAX_JSON)
         return parse_json(path, file.read(size))
@@ -69,30 +70,35 @@ def read_header(path: Path) -> dict[str, Entry]:
 
     Raises `ModelFileError`, and reads at most 10 MB.
     """
-    with _opened(path) as (file, size):
-        first = file.read(8)
-        if not first:
-            raise refuse("E-WEIGHTS-EMPTY", path)
-        length = int.from_bytes(first, "little")
-        if len(first) < 8 or length > size - 8:
-            raise refuse("E-SAFETENSORS-TRUNCATED", path, missing=max(length + 8 - size, 8 - len(first)))
-        if length > _MAX_HEADER:
-            raise refuse("E-SAFETENSORS-LARGE", path, size=length, limit=_MAX_HEADER)
-        text = file.read(length)
+    with opened(path) as (file, size):
+        return read_head(path, file, size)[0]
+
+
+def read_head(path: Path, file: BinaryIO, size: int) -> tuple[dict[str, Entry], object]:
+    """Read the header of an open file of `size` bytes, up to where the data begin; give entries and metadata."""
+    first = file.read(8)
+    if not first:
+        raise refuse("E-WEIGHTS-EMPTY", path)
+    length = int.from_bytes(first, "little")
+    if len(first) < 8 or length > size - 8:
+        raise refuse("E-SAFETENSORS-TRUNCATED", path, missing=max(length + 8 - size, 8 - len(first)))
+    if length > _MAX_HEADER:
+        raise refuse("E-SAFETENSORS-LARGE", path, size=length, limit=_MAX_HEADER)
+    text = file.read(length)
     if not text.startswith(b"{"):
         raise refuse("E-JSON", path)
     header = parse_json(path, text)
-    header.pop("__metadata__", None)
+    metadata = header.pop("__metadata__", None)
     if len(header) > _MAX_TENSORS:
         raise refuse("E-SAFETENSORS-LARGE", path, size=len(header), limit=_MAX_TENSORS)
     spans: list[tuple[int, int, str]] = []
     entries = {name: _entry(path, name, value, spans) for name, value in header.items()}
     _check_spans(path, spans, size - 8 - length)
-    return entries
+    return entries, metadata
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Open a regular file and give its length; every failure of the system becomes a `ModelFileError`."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
@@ -122,7 +128,7 @@ def _entry(path: Path, name: str, value: object, spans: list[tuple[int, int, str
     if offsets[1] - offsets[0] != nbytes:
         damaged()
     spans.append((offsets[0], offsets[1], name))
-    return Entry(kind, tuple(shape), nbytes)
+    return Entry(kind, tuple(shape), nbytes, offsets[0])
 
 
 def _naturals(value: object) -> bool:

@@ -45,14 +45,19 @@ _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE 
 _LONGEST = 200  # bytes; file systems take 255, the manifest and part names need a little more
 
 
-def models_dir() -> Path:
-    """Give the folder of pulled models: `PUNA_CACHE`, or the user's cache folder, and "models" below it."""
+def cache_dir() -> Path:
+    """Give `PUNA_CACHE`, or the user's cache folder."""
     root = os.environ.get("PUNA_CACHE")
     if not root:
         import platformdirs
 
         root = platformdirs.user_cache_dir("puna", appauthor=False)
-    return Path(root) / "models"
+    return Path(root)
+
+
+def models_dir() -> Path:
+    """Give the folder of pulled models."""
+    return cache_dir() / "models"
 
 
 def check_name(name: str) -> str:

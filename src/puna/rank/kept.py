@@ -1,0 +1,153 @@
+"""Sections that were read, kept on disk for other processes.
+
+A safetensors file holds the keys and values of a section and of all before it. Its name is a digest of everything that
+its numbers depend on: the model's weights, how they are computed, and the tokens; so what is stale is not found. What
+is found is used only if its own digest is right, else it is read anew and replaced: nothing here can end a question.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from puna.errors import KeptError, ModelFileError, PunaError
+from puna.llama.cache import Cache, whole
+from puna.llama.model import Llama
+from puna.native.build import digest as sources_digest
+from puna.weights.identity import model_digest
+from puna.weights.kept_folder import KeptFolder
+from puna.weights.safetensors_header import Entry, opened, read_head
+from puna.weights.store import need_space
+
+_FORMAT = "puna kept 1"
+_KINDS = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
+_LOG = logging.getLogger("puna")
+
+
+class KeptFiles:
+    """What a model has read, in a folder; `digest` is that of the model's weights.
+
+    Whatever goes wrong is said as a warning to the logger "puna", each kind once a question.
+    """
+
+    def __init__(self, model: Llama, digest: str, folder: KeptFolder) -> None:
+        self._folder, self._digest = folder, digest
+        self._dtype = model.dtype
+        adapter = ""  # there is none yet; its digest will stand here
+        computed = [_FORMAT, digest, adapter, _engine(model), str(model.dtype), model.config.context]
+        self._computed = json.dumps(computed).encode()
+        self._used: set[str] = set()  # by the present question
+        self._said: set[str] = set()
+
+    def begin(self) -> None:
+        """Begin a question: what it uses makes no room for what it reads, so a long text does not push itself out."""
+        self._used.clear()
+        self._said.clear()
+
+    def touch(self, sections: Iterable[bytes]) -> None:
+        """Note that sections are in use."""
+        for section in sections:
+            name = self._name(section)
+            self._used.add(name)
+            with contextlib.suppress(OSError):
+                os.utime(self._folder.path / name)
+
+    def load(self, section: bytes, length: int, cache: Cache) -> bool:
+        """Fill the cache with a section of `length` tokens, what is before it included; False if it is not there."""
+        path = self._folder.path / self._name(section)
+        try:
+            with opened(path) as (file, size):
+                stores = self._checked(path, file, size, whole(length), cache)
+        except ModelFileError as error:
+            if error.code != "E-WEIGHTS-MISSING":
+                self._warn(KeptError("E-KEPT-DAMAGED", path=path, reason=error))
+            return False
+        if stores is None:
+            self._warn(KeptError("E-KEPT-FOREIGN", path=path))
+            return False
+        keys, values = stores
+        cache.fill(keys, values, length)
+        return True
+
+    def save(self, section: bytes, cache: Cache) -> None:
+        """Write what is in the cache, all up to the end of a section."""
+        if self._said & {"E-KEPT-WRITE", "E-KEPT-LIMIT"}:
+            return
+        name, folder = self._name(section), self._folder
+        keys, values = (blocks.cpu().contiguous() for blocks in cache.blocks(cache.length))
+        size = keys.nbytes + values.nbytes
+        metadata = {**self._metadata(name), "sha256": _checksum(keys, values)}
+        try:
+            with folder.writing(name) as path:
+                if not folder.make_room(size, self._used):
+                    self._warn(KeptError("E-KEPT-LIMIT", folder=folder.path, limit=folder.limit // 10**6))
+                    return
+                need_space(folder.path, size)
+                save_file({"keys": keys, "values": values}, path, metadata)
+        except (OSError, SafetensorError, PunaError) as error:
+            reason = getattr(error, "strerror", None) or error
+            self._warn(KeptError("E-KEPT-WRITE", folder=folder.path, reason=reason))
+
+    def _name(self, section: bytes) -> str:
+        digest = hashlib.sha256(self._computed + section).hexdigest()
+        return f"{self._digest[:16]}-{digest[:48]}.safetensors"
+
+    def _metadata(self, name: str) -> dict[str, str]:
+        return {"format": _FORMAT, "name": name}
+
+    def _checked(self, path: Path, file: BinaryIO, size: int, slots: int, cache: Cache) -> list[Tensor] | None:
+        """Read keys and values of so many slots; None if the file is another, or not as it was written."""
+        entries, metadata = read_head(path, file, size)
+        layers, heads, _, width = cache.stores[0].shape
+        shape = (layers, heads, slots, width)
+        nbytes = layers * heads * slots * width * self._dtype.itemsize
+        starts = {"keys": 0, "values": nbytes}
+        if entries != {name: Entry(_KINDS[self._dtype], shape, nbytes, start) for name, start in starts.items()}:
+            return None
+        stores = [torch.empty(shape, dtype=self._dtype) for _ in starts]
+        for store in stores:
+            if file.readinto(_bytes(store)) < nbytes:  # type: ignore[attr-defined]
+                return None
+        right = {**self._metadata(path.name), "sha256": _checksum(*stores)}
+        return stores if metadata == right else None
+
+    def _warn(self, error: KeptError) -> None:
+        if error.code not in self._said:
+            self._said.add(error.code)
+            _LOG.warning(error)
+
+
+def kept_files(model: Llama, path: Path, folder: KeptFolder) -> KeptFiles:
+    """Give the files of a model that was loaded from `path`; those of another that stood there before go."""
+    digest, before = model_digest(path, folder)
+    if before and (gone := folder.clear(before)):
+        _LOG.warning(KeptError("E-KEPT-STALE", path=path, count=len(gone)))
+    return KeptFiles(model, digest, folder)
+
+
+def _engine(model: Llama) -> str:
+    """What computes: of others the last bits may differ."""
+    if model.packed is not None:
+        return f"kernels {sources_digest()}"
+    card = torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else model.device.type
+    return f"torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} {card}"
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.view(-1).view(torch.uint8).numpy().data
+
+
+def _checksum(*tensors: Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()
