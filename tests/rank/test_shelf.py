@@ -148,3 +148,152 @@ def test_until_is_the_reading_of_the_beginning() -> None:
             behind = first.open(build_trie([tokens[length:]]))[-1:]
         torch.testing.assert_close(behind, read(puna, tokens).hidden, atol=2e-5, rtol=1e-5)
         assert same(shelf.read(tokens, cuts), Shelf(puna).read(tokens, cuts))
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Give a list that grows by the number of tokens of each forward."""
+    counts: list[int] = []
+    forward = Llama.forward
+    monkeypatch.setattr(
+        Llama, "forward", lambda self, tokens, *rest: counts.append(len(tokens)) or forward(self, tokens, *rest)
+    )
+    return counts
+
+
+EXAMPLES, QUESTION, TEXT, SLOTS = 20, 7, 50, 256  # tokens, and what a window of such sizes takes
+
+
+def window(number: int, question: int = 1) -> tuple[list[int], list[int]]:
+    """A prompt about text `number` behind examples that all have."""
+    tokens = [5] * EXAMPLES + [10 + number % 80, 10 + number // 80] * (TEXT // 2) + [question] * QUESTION
+    return tokens, [EXAMPLES, EXAMPLES + TEXT]
+
+
+def test_a_kept_text_has_the_bits_of_a_fresh_one(default_bf16: Llama, default_torch: Llama) -> None:
+    """By the kernels and by torch: behind other texts, read ahead, copied for more room, from another's examples."""
+    rng = random.Random(4)
+    for puna in (default_bf16, default_torch):
+        shelf = Shelf(puna)
+        examples = [rng.randrange(4000) for _ in range(45)]
+        texts = [[rng.randrange(4000) for _ in range(rng.choice([30, 90]))] for _ in range(3)]
+        shelf.read_ahead(examples + texts[1], [45, 45 + len(texts[1])])
+        for number in (0, 1, 2, 1, 0, 0, 2):
+            question = [rng.randrange(4000) for _ in range(rng.choice([5, 80]))]
+            given = examples + texts[number] + question, [45, 45 + len(texts[number])]
+            assert same(shelf.read(*given), Shelf(puna).read(*given))
+
+
+def test_a_text_is_read_once_and_the_examples_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, shelf = counting(monkeypatch), Shelf(model())
+    for number in range(10):
+        shelf.read(*window(number))
+    assert sum(counts) == EXAMPLES + 10 * (TEXT + QUESTION)
+    counts.clear()
+    shelf.begin()
+    for number in range(10):
+        shelf.read(*window(number, 2))
+    assert counts == [QUESTION] * 10
+
+
+def test_reading_ahead_leaves_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, shelf = counting(monkeypatch), Shelf(model())
+    tokens, cuts = window(3)
+    shelf.read_ahead(tokens, cuts)
+    assert sum(counts) == cuts[-1]
+    counts.clear()
+    shelf.read(tokens, cuts)
+    assert counts == [QUESTION]
+
+
+@pytest.mark.parametrize("room", [0, 1, 2, 3, 5, 8])
+def test_least_recently_used_go_first_within_the_bound(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random questions over random texts against a list that says what must be there."""
+    counts, puna, rng = counting(monkeypatch), model(), random.Random(room)
+    size = puna.new_cache(SLOTS).nbytes
+    shelf = Shelf(puna, memory=room * size)
+    there: list[int] = []  # texts, least recently used first
+    for _ in range(60):
+        shelf.begin()
+        first = rng.randrange(12)
+        asked = [(first + n) % 12 for n in range(rng.choice([1, 1, 2, 4, 7]))]
+        used: list[int] = []  # by this question
+        for number in asked:
+            counts.clear()
+            shelf.read(*window(number, rng.randrange(90)))
+            known = number in there
+            assert sum(counts) == QUESTION + (0 if known else TEXT + (0 if there else EXAMPLES))
+            if not known and len(there) >= max(room, 1):
+                others = [each for each in there if each not in used]
+                there.remove(others[0] if others else used[-1])
+            there = [each for each in there if each != number] + [number]
+            used = [each for each in used if each != number and each in there] + [number]
+            assert shelf.nbytes == len(there) * size
+            assert shelf.nbytes <= max(room, 1) * size
+
+
+def test_a_text_above_the_bound_is_partly_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read from its beginning to its end for each question, it would push itself out whole."""
+    counts, puna = counting(monkeypatch), model()
+    shelf = Shelf(puna, memory=5 * puna.new_cache(SLOTS).nbytes)
+    for question in range(4):
+        counts.clear()
+        shelf.begin()
+        for number in range(12):
+            shelf.read(*window(number, question))
+        new = 12 if question == 0 else 12 - 4
+        assert sum(counts) == 12 * QUESTION + new * TEXT + (EXAMPLES if question == 0 else 0)
+
+
+def test_nothing_holds_memory_but_the_shelf() -> None:
+    """A reading that is over has none, whoever still has it; what its candidates took goes with it."""
+    puna = model()
+    size = puna.new_cache(SLOTS).nbytes
+    shelf = Shelf(puna, memory=2 * size)
+    readings = []
+    for number in range(6):
+        readings.append(shelf.read(*window(number)))
+        score(readings[-1], [[rows % 90] * 3 for rows in range(40)], end=END)
+        readings[-1].cache.reserve(SLOTS)
+    assert [reading.cache.nbytes for reading in readings[:-1]] == [0] * 5
+    assert readings[-1].cache.nbytes >= 2 * size
+    assert shelf.nbytes == 2 * size
+
+
+@pytest.mark.parametrize("layers", range(0, 14, 3))
+def test_an_interruption_leaves_a_usable_shelf(layers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C at any layer of examples, text and question; what was kept before still has its bits."""
+    puna = model()
+    shelf, write = Shelf(puna), Cache.write
+    shelf.read(*window(1))
+    left = iter(range(layers))
+
+    def breaking(self: Cache, *arguments):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return write(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Cache, "write", breaking)
+        for number in (1, 2, 3):
+            with contextlib.suppress(KeyboardInterrupt):
+                shelf.read(*window(number, 2))
+    for number in (1, 2, 3):
+        assert same(shelf.read(*window(number, 3)), Shelf(puna).read(*window(number, 3)))
+
+
+def test_growth_that_is_interrupted_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels write where one capacity says: keys and values must never differ in it."""
+    cache, calls = model().new_cache(32), []
+    new_zeros = torch.Tensor.new_zeros
+
+    def breaking(self, *arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return new_zeros(self, *arguments)
+
+    monkeypatch.setattr(torch.Tensor, "new_zeros", breaking)
+    with pytest.raises(KeyboardInterrupt):
+        cache.reserve(40)
+    keys, values = cache.stores
+    assert keys.shape == values.shape == torch.Size([3, 3, 32, 8])

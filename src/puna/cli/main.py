@@ -19,7 +19,7 @@ from puna import __version__
 from puna.cli.output import language, printable
 from puna.errors import PunaError
 
-_COMMANDS = ("ask", "rank", "generate", "calibrate", "eval", "pull", "info", "bench")
+_COMMANDS = ("ask", "rank", "generate", "calibrate", "eval", "pull", "info", "kept", "bench")
 
 
 class _Root(click.Group):

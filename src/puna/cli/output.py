@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from puna.errors import PunaError
+
 if TYPE_CHECKING:
     from puna.answer.types import Answer, Answers, Evidence
 
@@ -193,6 +195,20 @@ def print_metrics(lines: list[tuple[str, str]]) -> None:
 def say(text: str) -> None:
     """Print a remark on stderr."""
     click.secho(printable(text), err=True, dim=True)
+
+
+def warn(question: str) -> None:
+    """Print the library's warnings on stderr from now on, one line each, in the language of the rest."""
+    import logging
+
+    class Printer(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            error = record.msg
+            if isinstance(error, PunaError):
+                text = f"warning: {error.describe(language(question))[0]} [{error.code}]"
+                click.echo(printable(text), err=True)
+
+    logging.getLogger("puna").addHandler(Printer())
 
 
 def _bar(probability: float) -> str:

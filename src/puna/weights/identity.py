@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from puna.weights.refuse import refuse
 from puna.weights.safetensors_header import read_json
 
 _MEMORY = "models.json"
+_SHA256 = re.compile("[0-9a-f]{64}")
 _MOST = 100  # models that are remembered
 _SETTLED = 3 * 10**9  # nanoseconds: some file systems know a change's time no better than to two seconds
 
@@ -68,6 +70,7 @@ def _remembered(folder: KeptFolder) -> dict[str, tuple[list[State], str]]:
     """Give what is remembered; nothing where it cannot be read."""
     try:
         found = read_json(folder.path / _MEMORY)
-        return {place: (list(state), str(digest)) for place, (state, digest) in found.items()}
+        every = {place: (list(state), str(digest)) for place, (state, digest) in found.items()}
+        return {place: entry for place, entry in every.items() if _SHA256.fullmatch(entry[1])}
     except (ModelFileError, ValueError, TypeError):
         return {}
