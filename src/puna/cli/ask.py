@@ -98,7 +98,6 @@ def ask(
     check(question, candidates or None)
     sources = sources_of(read_sources(texts, (*files, *more_files), encoding))
     import puna
-
     from puna.rank.shelf import MEMORY
 
     warn(question)

@@ -29,6 +29,7 @@ from puna.weights.safetensors_header import Entry, opened, read_head
 from puna.weights.store import need_space
 
 _FORMAT = "puna kept 1"
+_HEADER = 1024  # bytes, at most
 _KINDS = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 _LOG = logging.getLogger("puna")
 
@@ -69,7 +70,7 @@ class KeptFiles:
                 stores = self._checked(path, file, size, whole(length), cache)
         except ModelFileError as error:
             if error.code != "E-WEIGHTS-MISSING":
-                self._warn(KeptError("E-KEPT-DAMAGED", path=path, reason=error))
+                self._warn(KeptError("E-KEPT-DAMAGED", reason=error))
             return False
         if stores is None:
             self._warn(KeptError("E-KEPT-FOREIGN", path=path))
@@ -83,14 +84,15 @@ class KeptFiles:
         if self._said & {"E-KEPT-WRITE", "E-KEPT-LIMIT"}:
             return
         name, folder = self._name(section), self._folder
-        keys, values = (blocks.cpu().contiguous() for blocks in cache.blocks(cache.length))
-        size = keys.nbytes + values.nbytes
+        keys, values = cache.blocks(cache.length)
+        size = keys.nbytes + values.nbytes + _HEADER
+        if not folder.make_room(size, self._used):
+            self._warn(KeptError("E-KEPT-LIMIT", folder=folder.path, limit=folder.limit // 10**6))
+            return
+        keys, values = keys.cpu().contiguous(), values.cpu().contiguous()
         metadata = {**self._metadata(name), "sha256": _checksum(keys, values)}
         try:
             with folder.writing(name) as path:
-                if not folder.make_room(size, self._used):
-                    self._warn(KeptError("E-KEPT-LIMIT", folder=folder.path, limit=folder.limit // 10**6))
-                    return
                 need_space(folder.path, size)
                 save_file({"keys": keys, "values": values}, path, metadata)
         except (OSError, SafetensorError, PunaError) as error:
