@@ -1,6 +1,7 @@
 """Rules of the house that no linter of ours knows."""
 
 import ast
+import logging
 import subprocess
 import sys
 import tomllib
@@ -236,6 +237,7 @@ def test_arrows_point_down(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(logging.getLogger("puna"), "disabled", False)  # the linter disables all loggers
     assert lint_imports(no_cache=True) == EXIT_STATUS_SUCCESS
 
 
