@@ -31,7 +31,8 @@ _WORDINGS = {
 
 Every error has a stable code. Commands print it as `error: … [CODE]` with a `hint:` on the next line, to stderr, and
 exit with 2. In Python it is `error.code` of a `puna.PunaError`, and `error.describe("en")` or `error.describe("zh")`
-gives message and hint. Words in *italics* are filled in.
+gives message and hint. Words in *italics* are filled in. E-KEPT codes are warnings: `warning: … [CODE]`, and the work
+goes on; in Python they go to the logger "puna".
 
 This page is made from the program's own messages by `python docs/make_errors.py`.
 """,
@@ -46,6 +47,7 @@ This page is made from the program's own messages by `python docs/make_errors.py
 
 每个错误都有固定不变的代码。命令在 stderr 上显示 `error: … [代码]`，下一行是 `hint:`，并以 2 退出。在 Python 中，
 代码是 `puna.PunaError` 的 `error.code`，`error.describe("zh")` 给出说明与提示。*斜体*的词会换成实际内容。
+E-KEPT 开头的是警告：显示 `warning: … [代码]`，工作继续；在 Python 中写入名为 "puna" 的日志。
 
 本页由 `python docs/make_errors.py` 根据程序自己的消息生成。
 """,

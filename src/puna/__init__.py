@@ -7,11 +7,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from puna.errors import InputError, ModelFileError, PullError, PunaError
+from puna.errors import InputError, KeptError, ModelFileError, PullError, PunaError
 
 if TYPE_CHECKING:
     from puna.answer.reader import Reader, load
     from puna.answer.types import Answer, Answers, Evidence, Ranking, Source
+    from puna.weights.kept_folder import KeptFolder
 
 __version__ = "0.1.0"
 
@@ -19,6 +20,7 @@ _WHERE = {
     "Answer": "puna.answer.types",
     "Answers": "puna.answer.types",
     "Evidence": "puna.answer.types",
+    "KeptFolder": "puna.weights.kept_folder",
     "Ranking": "puna.answer.types",
     "Reader": "puna.answer.reader",
     "Source": "puna.answer.types",
@@ -29,6 +31,8 @@ __all__ = [
     "Answers",
     "Evidence",
     "InputError",
+    "KeptError",
+    "KeptFolder",
     "ModelFileError",
     "PullError",
     "PunaError",

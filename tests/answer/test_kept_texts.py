@@ -17,6 +17,7 @@ from puna.tokens.tokenizer import Tokenizer
 from puna.weights import identity
 from puna.weights.kept_folder import KeptFolder
 from tests.cli.tiny_file import write_tiny
+from tests.rank.test_shelf import counting
 
 WORDS = "Ann Bob came went saw the a ship in May 1921 . . of fourteen geologists 山 海 高。\n".split(" ")
 QUESTIONS = ["Who came?", "When did the ship go?", "山多高？", "What did the fourteen geologists see in May 1921?"]
@@ -76,11 +77,7 @@ def test_a_further_question_reads_itself_alone(
     default_bf16: Llama, default_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As does the first where the text was read ahead; both wordings."""
-    lengths: list[int] = []
-    read = Llama.read
-    monkeypatch.setattr(
-        Llama, "read", lambda self, tokens, cache: lengths.append(len(tokens)) or read(self, tokens, cache)
-    )
+    lengths = counting(monkeypatch)
     reader = Reader(default_bf16, default_tokenizer, "default")
     english = "The walk was led by Ann Lee. " + "".join(f"Nothing came in week {n}. " for n in range(180))
     chinese = "大桥于1937年5月通车。" + "".join(f"第{n}周没有别的记录。" for n in range(140))

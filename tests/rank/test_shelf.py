@@ -151,11 +151,11 @@ def test_until_is_the_reading_of_the_beginning() -> None:
 
 
 def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Give a list that grows by the number of tokens of each forward."""
+    """Give a list that grows by the number of tokens of each section that is read."""
     counts: list[int] = []
-    forward = Llama.forward
+    read = Llama.read
     monkeypatch.setattr(
-        Llama, "forward", lambda self, tokens, *rest: counts.append(len(tokens)) or forward(self, tokens, *rest)
+        Llama, "read", lambda self, tokens, cache: counts.append(len(tokens)) or read(self, tokens, cache)
     )
     return counts
 

@@ -43,7 +43,7 @@ class Shelf:
         return sum(cache.nbytes for cache in self._kept.values())
 
     def begin(self) -> None:
-        """Begin a question: `_make_room` spares what it uses from now on."""
+        """Begin a question: what it uses from now on goes last."""
         self._used.clear()
         if self._files:
             self._files.begin()
