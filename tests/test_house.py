@@ -173,6 +173,15 @@ def test_public_names_have_docstrings(path: Path) -> None:
     assert list(undocumented(module.body)) == []
 
 
+def test_the_end_looks_through_no_objects() -> None:
+    code = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000))\n"
+        "from puna.cli.main import main; main(['--version'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], [], ["ask", "--help"], ["info", "--help"]], ids=str
 )

@@ -3,6 +3,8 @@
 Nothing here or at the top of a command's file imports torch: `puna --help` answers at once.
 """
 
+import atexit
+import gc
 import importlib
 import os
 import sys
@@ -18,6 +20,10 @@ import click
 from puna import __version__
 from puna.cli.output import language, printable
 from puna.errors import PunaError
+
+# Python ends with a search for cycles among all objects, torch's 160,000 too: half a second after each run.
+# Those that are frozen are not looked through; what has to be done at the end (files, exit handlers) still is.
+atexit.register(gc.freeze)
 
 _COMMANDS = ("ask", "rank", "generate", "calibrate", "eval", "pull", "info", "kept", "bench")
 
