@@ -294,6 +294,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="another model than the default one")
     parser.add_argument("--limit", type=int, help="at most so many of each: to try it out")
+    parser.add_argument("--searches", type=int, default=100, help="questions of which all spans are searched")
     parser.add_argument("--output", type=Path, default=Path("build/accuracy.jsonl"), help="records, as they come")
     parser.add_argument("--markdown", type=Path, help="write the tables to this file")
     arguments = parser.parse_args()
@@ -309,11 +310,13 @@ def main() -> None:
     products = "products in bf16" if model.dtype == torch.bfloat16 else "products in fp32"
     engine = f"{products}, {'the kernels of `puna.native`' if model.packed else 'by torch'}"
     counts = {"WikiText-2, read": 40, "WikiText-2, written": 4, "红楼梦, read": 15, "红楼梦, written": 2}
-    counts |= {"HellaSwag": 1000, "candidates": 200, "all spans": 100}
+    counts |= {"HellaSwag": 1000, "candidates": 200, "all spans": arguments.searches}
     if arguments.limit:
         counts = {part: min(count, arguments.limit) for part, count in counts.items()}
     limited = f"--limit {arguments.limit} " if arguments.limit else ""
-    command = f"python bench/accuracy.py {limited}--markdown docs/measured-accuracy.md"
+    command = (
+        f"python bench/accuracy.py {limited}--searches {arguments.searches} --markdown docs/measured-accuracy.md"
+    )
     text = page(collect(engines, counts, arguments.output), command, engine)
     print(text)
     if arguments.markdown:

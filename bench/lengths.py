@@ -195,18 +195,15 @@ def draw(found: Row, path: Path) -> None:
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     times, memories = figure.subplots(1, 2)
     dense = [lengths[0] * (lengths[-1] / lengths[0]) ** (n / 60) for n in range(61)]
-    times.plot(dense, [a * n for n in dense], color="0.45", linestyle="--", linewidth=1, label="its linear part")
-    times.plot(
-        dense, [b * n * n for n in dense], color="0.45", linestyle=":", linewidth=1, label="its quadratic part"
-    )
+    thin = {"color": "0.45", "linewidth": 1}
+    dots = {"color": "tab:blue", "marker": "o", "markersize": 4}
+    times.plot(lengths, [row["read"] for row in rows], linestyle="", label="one reading, and the fit", **dots)
     times.plot(dense, [a * n + b * n * n for n in dense], color="tab:blue", linewidth=1)
-    times.plot(
-        lengths, [row["read"] for row in rows], "o", color="tab:blue", markersize=4, label="one reading, fitted"
-    )
-    cache = [row["cache"] / MEGA for row in rows]
-    memories.plot(lengths, cache, color="0.45", linestyle="--", linewidth=1, label="its keys and values")
+    times.plot(dense, [a * n for n in dense], linestyle="--", label="its linear part", **thin)
+    times.plot(dense, [b * n * n for n in dense], linestyle=":", label="its quadratic part", **thin)
+    memories.plot(lengths, [row["above"] / MEGA for row in rows], label="one reading", **dots)
     memories.plot(
-        lengths, [row["above"] / MEGA for row in rows], "o-", color="tab:blue", markersize=4, label="one reading"
+        lengths, [row["cache"] / MEGA for row in rows], linestyle="--", label="its keys and values", **thin
     )
     for how, name, color in (
         ("spans", "document, all spans", "tab:orange"),
@@ -217,15 +214,14 @@ def draw(found: Row, path: Path) -> None:
         times.plot(places, [row["seconds"] for row in found[how]], **style)
         memories.plot(places, [row["above"] / MEGA for row in found[how]], **style)
     for axes in (times, memories):
-        axes.set_xscale("log")
+        axes.set(xscale="log", yscale="log")
         axes.xaxis.set_major_formatter(lambda n, _: f"{n:,.0f}")
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.set(xlabel="tokens")
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize=8)
-    times.set_yscale("log")
-    times.yaxis.set_major_formatter("{x:g}")
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
     times.set(ylabel="seconds", ylim=(a * lengths[0] / 4, None))
-    memories.set(ylabel="memory above the loaded model, MB", ylim=(0, None))
+    memories.set(ylabel="memory above the loaded model, MB")
     figure.suptitle("What length costs: one reading, and documents in windows", fontsize=11)
     figure.savefig(path, dpi=144, format="png")
 
