@@ -252,7 +252,7 @@ def main() -> None:
                     job = {"text": text, "candidates": JOBS[what]}
                 found[what].append({"length": length, **child(arguments.model, job)})
         print(file=sys.stderr)
-    command = ["python bench/lengths.py"]
+    command = [f"python bench/lengths.py --repeats {arguments.repeats}"]
     if arguments.longest:
         command.append(f"--longest {arguments.longest}")
     if arguments.plot:
