@@ -31,7 +31,7 @@ def says(monkeypatch):
         monkeypatch.setattr(
             puna,
             "load",
-            lambda name=None: Reader(model, tokenizer or byte_tokenizer(), name or "tiny"),
+            lambda name=None, **_: Reader(model, tokenizer or byte_tokenizer(), name or "tiny"),
             raising=False,
         )
         return model

@@ -20,6 +20,7 @@ from puna.answer.windows import windows
 from puna.decode.generate import Generated, generate
 from puna.decode.sampling import Sampling
 from puna.errors import InputError
+from puna.llama.device import choose_device
 from puna.llama.load import load as load_model
 from puna.llama.model import Llama
 from puna.rank.kept import KeptFiles, kept_files
@@ -36,21 +37,28 @@ _ROOM = 128  # tokens kept free for an answer, less in a very short context
 
 
 def load(
-    model: str | Path | None = None, *, memory: int = MEMORY, keep: bool | str | Path | KeptFolder = False
+    model: str | Path | None = None,
+    *,
+    device: str | None = None,
+    memory: int = MEMORY,
+    keep: bool | str | Path | KeptFolder = False,
 ) -> "Reader":
     """Load a model: a path, the name of a pulled model, or None for the default one.
 
-    What it reads is kept for further questions, in at most `memory` bytes; and with `keep` also on disk, for other
-    processes: in the user's cache, or in a folder of yours (a `KeptFolder` says how much that may take).
-    Raises PullError where the default model was not pulled yet, ModelFileError where the file cannot be used.
+    `device`: "cpu", "cuda" or "cuda:N"; None is a GPU where there is one. What it reads is kept for further questions,
+    in at most `memory` bytes; and with `keep` also on disk, for other processes: in the user's cache, or in a folder of
+    yours (a `KeptFolder` says how much that may take).
+    Raises PullError where the default model was not pulled yet, ModelFileError where the file cannot be used, InputError
+    where there is no such device.
     Example: `puna.load().ask("Who led it?", "The walk was led by Ann.")`.
     """
+    where = choose_device(device)
     path = resolve(str(model) if model is not None else None)
     checkpoint = open_checkpoint(path)
     metadata = checkpoint.tokenizer_metadata
     folder = path if path.is_dir() else path.parent
     tokenizer = Tokenizer.from_gguf(metadata) if metadata is not None else Tokenizer.from_folder(folder)
-    loaded = load_model(checkpoint)
+    loaded = load_model(checkpoint, device=where)
     files = None
     if isinstance(keep, KeptFolder):
         files = kept_files(loaded, path, keep)

@@ -3,7 +3,15 @@
 import click
 
 from puna.answer.spans import MAX_CHARS, MAX_WORDS
-from puna.cli.inputs import calibration_option, json_option, model_option, normalise_option, read_sources, share
+from puna.cli.inputs import (
+    calibration_option,
+    device_option,
+    json_option,
+    model_option,
+    normalise_option,
+    read_sources,
+    share,
+)
 from puna.cli.interrupt import stopping
 from puna.cli.output import print_answers, print_hidden, print_json, print_reading, print_why, progress, warn
 
@@ -32,6 +40,7 @@ from puna.cli.output import print_answers, print_hidden, print_json, print_readi
     help="Answer only where at most this share goes wrong, such as 5%.",
 )
 @model_option
+@device_option
 @click.option(
     "--keep", is_flag=True, help="Keep what is read on disk: a further question about it is answered faster."
 )
@@ -54,6 +63,7 @@ def ask(
     calibration: str | None,
     max_error: float | None,
     model: str | None,
+    device: str,
     keep: bool,
     encoding: str,
     as_json: bool,
@@ -102,7 +112,7 @@ def ask(
 
     warn(question)
     # One question goes to a window once, unless it goes back to it.
-    reader = puna.load(model, memory=MEMORY if exact or why else 0, keep=keep)
+    reader = puna.load(model, device=device, memory=MEMORY if exact or why else 0, keep=keep)
     with progress(question) as report, stopping() as stop:
         found = reader.ask(question, sources, candidates or None, progress=report, stop=stop, **options)
     if as_json:

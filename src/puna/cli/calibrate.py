@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from puna.cli.inputs import json_option, limit_option, model_option, normalise_option, seed_option
+from puna.cli.inputs import device_option, json_option, limit_option, model_option, normalise_option, seed_option
 from puna.cli.interrupt import stopping
 from puna.cli.output import counting, language, print_json, print_table, printable
 from puna.errors import InputError
@@ -48,9 +48,17 @@ _WORDS = {
 @seed_option
 @normalise_option
 @model_option
+@device_option
 @json_option
 def calibrate(
-    rows: str, output: str, limit: int | None, seed: int, normalise: str, model: str | None, as_json: bool
+    rows: str,
+    output: str,
+    limit: int | None,
+    seed: int,
+    normalise: str,
+    model: str | None,
+    device: str,
+    as_json: bool,
 ) -> int:
     """Ask the questions of ROWS.jsonl and fit what the model says to what is right.
 
@@ -83,7 +91,7 @@ def calibrate(
     target, words = Path(output), _WORDS[language()]
     if target.exists() and target.samefile(rows):
         raise InputError("E-OUTPUT-WRITE", path=target, reason="the rows stand there")
-    reader = puna.load(model)
+    reader = puna.load(model, device=device)
     partial = Partial(target, chosen, reader.name, normalise)
     with counting(words["asking"], len(chosen)) as report, stopping() as stop:
         for row in chosen[len(partial.examples) :]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from puna.cli.inputs import json_option, limit_option, model_option, seed_option
+from puna.cli.inputs import device_option, json_option, limit_option, model_option, seed_option
 from puna.cli.output import counting, language, print_json, print_metrics, say
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ _WORDS = {
 @limit_option
 @seed_option
 @model_option
+@device_option
 @json_option
-def choice(rows: str, limit: int | None, seed: int, model: str | None, as_json: bool) -> int:
+def choice(rows: str, limit: int | None, seed: int, model: str | None, device: str, as_json: bool) -> int:
     """Choose among the candidates of each of ROWS.jsonl and compare with the right one.
 
     Each line, plain or gzipped, is an object such as
@@ -80,7 +81,7 @@ def choice(rows: str, limit: int | None, seed: int, model: str | None, as_json: 
     chosen = sample(every, limit, seed)
     import puna
 
-    reader = puna.load(model)
+    reader = puna.load(model, device=device)
     words, done = _WORDS[language()], list["Choice"]()
     began = time.perf_counter()
     try:

@@ -11,6 +11,7 @@ import click
 from puna.cli.eval_words import WORDS
 from puna.cli.inputs import (
     calibration_option,
+    device_option,
     json_option,
     limit_option,
     model_option,
@@ -35,6 +36,7 @@ _DECIMALS = {"ece": 3, "brier": 3, "aurc": 3, "no_answer_auroc": 3, "seconds_per
 @normalise_option
 @calibration_option
 @model_option
+@device_option
 @json_option
 def qa(
     rows: str,
@@ -44,6 +46,7 @@ def qa(
     normalise: str,
     calibration: str | None,
     model: str | None,
+    device: str,
     as_json: bool,
 ) -> int:
     """Ask the questions of ROWS.jsonl about their contexts and compare the answers with the accepted ones.
@@ -85,7 +88,7 @@ def qa(
     run = Run(chosen, refusing, Path(output) if output else None, options)
     import puna
 
-    reader = puna.load(model)
+    reader = puna.load(model, device=device)
     if fitted := options.get("calibration"):
         fitted.check(reader.name)
     words = WORDS[language()]

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from puna.cli.inputs import json_option, model_option, read_sources
+from puna.cli.inputs import device_option, json_option, model_option, read_sources
 from puna.cli.output import language, print_json
 from puna.errors import InputError
 
@@ -29,6 +29,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 @click.option("--raw", is_flag=True, help="Go on from the prompt as it stands, without the model's chat template.")
 @click.option("--system", metavar="TEXT", help="A system message before the prompt.")
 @model_option
+@device_option
 @click.option("--max-tokens", default=256, show_default=True, help="Stop after so many tokens.")
 @click.option(
     "--temperature", default=0.0, show_default=True, help="0 always takes the most probable token; more varies."
@@ -48,6 +49,7 @@ def generate(
     raw: bool,
     system: str | None,
     model: str | None,
+    device: str,
     max_tokens: int,
     temperature: float,
     top_k: int,
@@ -76,7 +78,7 @@ def generate(
         raise InputError("E-PROMPT-EMPTY")
     import puna
 
-    reader = puna.load(model)
+    reader = puna.load(model, device=device)
     began = time.perf_counter()
     written = reader.generate(
         text,

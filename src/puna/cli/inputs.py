@@ -17,6 +17,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 model_option = click.option(
     "--model", metavar="MODEL", help="A model file, folder or pulled name; default: SmolLM2-135M-Instruct."
 )
+device_option = click.option(
+    "--device", metavar="DEVICE", default="auto", help="cpu, cuda or cuda:N; default: a GPU where there is one."
+)
 
 limit_option = click.option("--limit", type=click.IntRange(min=1), help="Ask only so many, drawn at random.")
 seed_option = click.option("--seed", default=0, show_default=True, help="Another seed draws other rows.")

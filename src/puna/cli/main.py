@@ -19,7 +19,7 @@ import click
 
 from puna import __version__
 from puna.cli.output import language, printable
-from puna.errors import PunaError
+from puna.errors import InputError, PunaError
 
 # Python ends with a search for cycles among all objects, torch's 160,000 too: half a second after each run.
 # Those that are frozen are not looked through; what has to be done at the end (files, exit handlers) still is.
@@ -66,6 +66,11 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(error.format_message().rstrip("."), f"{where} --help")
     except click.ClickException as error:
         _fail(error.format_message().rstrip("."), "")
+    except RuntimeError as error:
+        if not _no_memory(error):
+            raise
+        full = InputError("E-DEVICE-MEMORY")
+        _fail(*full.describe(language()), code=full.code)
     except (click.Abort, KeyboardInterrupt):
         click.echo(err=True)
         sys.exit(130)
@@ -74,6 +79,12 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _no_memory(error: RuntimeError) -> bool:
+    """Tell whether it says that a GPU's memory is full. Who has not loaded torch, needs not do it here."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def _fail(message: str, hint: str, code: str = "E-USAGE") -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from puna.cli.inputs import json_option, model_option, normalise_option
+from puna.cli.inputs import device_option, json_option, model_option, normalise_option
 from puna.cli.output import print_json, print_ranking
 
 
@@ -14,9 +14,16 @@ from puna.cli.output import print_json, print_ranking
 @click.option("--top", type=int, help="How many to give; default: all.")
 @normalise_option
 @model_option
+@device_option
 @json_option
 def rank(
-    question: str, candidates: tuple[str, ...], top: int | None, normalise: str, model: str | None, as_json: bool
+    question: str,
+    candidates: tuple[str, ...],
+    top: int | None,
+    normalise: str,
+    model: str | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Rank candidate answers to QUESTION without a text. Probabilities are among the candidates.
 
@@ -30,7 +37,7 @@ def rank(
 
     check(question, candidates)
     Settings(top=1 if top is None else top)
-    found = puna.load(model).rank(question, candidates, top, normalise)
+    found = puna.load(model, device=device).rank(question, candidates, top, normalise)
     if as_json:
         print_json(found.to_dict())
     else:

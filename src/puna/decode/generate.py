@@ -10,6 +10,7 @@ from puna.decode.sampling import Sampler, Sampling
 from puna.decode.stops import StopFilter
 from puna.errors import InputError
 from puna.llama.model import CHUNK, Llama
+from puna.llama.step import writing
 from puna.tokens.tokenizer import Tokenizer
 
 StopReason = Literal["end", "stop", "length", "context"]
@@ -62,25 +63,25 @@ def generate(
     if not new_text:
         decoder.feed(prompt[-1])
     room = min(max_tokens, context - len(prompt))
-    cache = model.new_cache(len(prompt) + min(room, CHUNK), span=len(prompt) + room)
-    hidden = model.read(prompt, cache)
     tokens: list[int] = []
     reason: StopReason | None = None
-    while reason is None:
-        token = choose(model.logits(hidden)[0])
-        if token in tokenizer.eos_ids:
-            reason = "end"
-            break
-        tokens.append(token)
-        write(filtered.feed(decoder.feed(token)))
-        if filtered.stopped:
-            reason = "stop"
-        elif len(tokens) == max_tokens:
-            reason = "length"
-        elif cache.length == context:
-            reason = "context"
-        else:
-            hidden = model.read([token], cache)
+    with writing(model, len(prompt) + min(room, CHUNK), span=len(prompt) + room) as follow:
+        logits = model.logits(model.read(prompt, follow.cache))[0]
+        while reason is None:
+            token = choose(logits)
+            if token in tokenizer.eos_ids:
+                reason = "end"
+                break
+            tokens.append(token)
+            write(filtered.feed(decoder.feed(token)))
+            if filtered.stopped:
+                reason = "stop"
+            elif len(tokens) == max_tokens:
+                reason = "length"
+            elif follow.cache.length == context:
+                reason = "context"
+            else:
+                logits = follow(token)
     write(filtered.feed(decoder.flush()))
     write(filtered.flush())
     return Generated("".join(written), tokens, "stop" if filtered.stopped else reason)

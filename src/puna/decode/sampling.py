@@ -58,13 +58,14 @@ class Sampler:
 
     def __call__(self, logits: Float[Tensor, " V"]) -> int:
         """Choose; raise ModelFileError if the model's scores are no numbers."""
-        scores = logits[: self._vocab_size].float().cpu()
-        best = int(scores.numpy().argmax())  # torch would wake all its threads for it; NaN counts as the largest
+        scores = logits[: self._vocab_size].float()
+        # NaN counts as the largest. On a CPU torch would wake all its threads for it; a GPU's scores stay where they are.
+        best = int(scores.argmax() if scores.is_cuda else scores.numpy().argmax())
         if not math.isfinite(value := scores[best].item()):
             raise ModelFileError("E-LOGITS", value=value)
         if self._settings.temperature == 0:
             return best
-        kept = self.filter(scores)
+        kept = self.filter(scores.cpu())
         return int(torch.multinomial(kept.softmax(-1), 1, generator=self._random))
 
     def filter(self, scores: Float[Tensor, " V"]) -> Float[Tensor, " V"]:

@@ -13,19 +13,26 @@ from puna.llama.linear import Linear
 from puna.llama.rope import rotate
 from puna.shapes import Float
 
+PART = 256  # keys that one block of a GPU's threads attends to for one token
+CLOSED = -1e30  # no key has such a score; its exp is 0, also where it is the largest of a part that is all closed
+
 
 def grouped_attention(
     q: Float[Tensor, "T H E"],
     k: Float[Tensor, "K S E"],
     v: Float[Tensor, "K S E"],
-    bias: Float[Tensor, "T M"],
+    bias: Float[Tensor, "T M"] | None,
 ) -> Float[Tensor, "T H E"]:
     """softmax(q·k/√E + bias)·v with softmax in fp32; keys and values are read through strides, never repeated.
 
-    `bias` (0 or -inf) covers the last M keys; those before are seen by every row.
+    `bias` (0 or -inf) covers the last M keys; those before are seen by every row. None: a chain, where `has_flash`.
     """
     rows, heads, size = q.shape
     groups = heads // k.shape[0]
+    if bias is None:  # of fewer queries than keys this operator takes the last for the chain's end
+        flash = torch.ops.aten._scaled_dot_product_flash_attention
+        chained: Tensor = flash(q.transpose(0, 1)[None], k[None], v[None], is_causal=True)[0]
+        return chained[0].transpose(0, 1)
     if bias.shape[1] < k.shape[1]:
         return _shared_attention(q, k, v, bias.float())
     out = F.scaled_dot_product_attention(
@@ -46,7 +53,9 @@ def _shared_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     rows, heads, size = q.shape
     kv_heads, shared = k.shape[0], k.shape[1] - bias.shape[1]
     queries = q.view(rows, kv_heads, -1, size).permute(1, 2, 0, 3).reshape(kv_heads, -1, size)  # [K, G·T, E]
-    before, mass = _attention_and_mass(queries, k[:, :shared], v[:, :shared])
+    before, mass = (
+        each[0] for each in _attention_and_mass(queries[None], k[None, :, :shared], v[None, :, :shared])
+    )
     scores = torch.baddbmm(
         bias.repeat(heads // kv_heads, 1), queries.float(), k[:, shared:].float().transpose(1, 2), alpha=size**-0.5
     )
@@ -58,14 +67,43 @@ def _shared_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     return out.to(q.dtype).view(kv_heads, -1, rows, size).permute(2, 0, 1, 3).reshape(rows, heads, size)
 
 
-def _attention_and_mass(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Unmasked attention [K, N, E] and the log of its softmax's denominator [K, N, 1], fp32."""
+def one_row_attention(
+    q: Float[Tensor, "H E"], k: Float[Tensor, "K S E"], v: Float[Tensor, "K S E"], bias: Float[Tensor, " S"]
+) -> Float[Tensor, "H E"]:
+    """Attention of one token; S is a multiple of PART, `bias` 0, or CLOSED where a key is not seen.
+
+    The parts of the keys are attended to side by side, so that few heads keep a whole GPU busy, and merged.
+    """
+    kv_heads, slots, size = k.shape
+    parts = slots // PART
+    queries = q.view(1, kv_heads, -1, size).expand(parts, -1, -1, -1)
+    keys, values = (each.view(kv_heads, parts, PART, size).transpose(0, 1) for each in (k, v))
+    out, mass = _attention_and_mass(
+        queries, keys, values, bias.view(parts, 1, 1, PART).expand(-1, kv_heads, queries.shape[2], -1)
+    )
+    return (out * mass.softmax(0)).sum(0).to(q.dtype).view(q.shape)
+
+
+def has_flash(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
+    """Tell whether torch's fused kernels for GPUs take such queries, keys and values."""
+    return device.type == "cuda" and dtype == torch.bfloat16 and head_dim % 8 == 0 and head_dim <= 256
+
+
+def _attention_and_mass(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Attention [B, K, N, E] and the log of its softmax's denominator [B, K, N, 1], fp32."""
     if q.device.type == "cpu":
-        out, mass = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q[None], k[None], v[None])
-        return out[0], mass.view(q.shape[0], -1, 1)
-    scores = torch.bmm(q.float(), k.float().transpose(1, 2)) * q.shape[-1] ** -0.5
-    mass = scores.logsumexp(-1, keepdim=True)
-    return torch.bmm((scores - mass).exp(), v.float()), mass
+        out, mass = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=bias)
+    elif not has_flash(q.device, q.dtype, q.shape[-1]):
+        scores = torch.matmul(q.float(), k.float().transpose(-2, -1)) * q.shape[-1] ** -0.5
+        scores = scores if bias is None else scores + bias
+        mass = scores.logsumexp(-1)
+        out = torch.matmul((scores - mass[..., None]).exp(), v.float())
+    elif bias is None:
+        out, mass = torch.ops.aten._scaled_dot_product_flash_attention(q, k, v)[:2]
+    else:
+        out, mass = torch.ops.aten._scaled_dot_product_efficient_attention(q, k, v, bias, True)[:2]
+        mass = mass[..., : q.shape[2]]  # it comes in blocks of 32 rows
+    return out, mass[..., None]
 
 
 class Attention(nn.Module):
@@ -85,7 +123,7 @@ class Attention(nn.Module):
         x: Float[Tensor, "T D"],
         cos: Float[Tensor, "T half"],
         sin: Float[Tensor, "T half"],
-        bias: Float[Tensor, "T M"],
+        bias: Float[Tensor, "T M"] | None,
         cache: Cache | None,
         layer: int,
     ) -> Float[Tensor, "T D"]:

@@ -42,7 +42,7 @@ class Block(nn.Module):
         x: Float[Tensor, "T D"],
         cos: Float[Tensor, "T half"],
         sin: Float[Tensor, "T half"],
-        bias: Float[Tensor, "T M"],
+        bias: Float[Tensor, "T M"] | None,
         cache: Cache | None,
         layer: int,
     ) -> Float[Tensor, "T D"]:

@@ -13,8 +13,8 @@ from puna.shapes import Float
 
 def default_dtype(device: torch.device | str = "cpu") -> torch.dtype:
     """bf16 where the hardware multiplies it (AMX, AVX512-BF16, a GPU), else fp32."""
-    if torch.device(device).type != "cpu":
-        return torch.bfloat16
+    if torch.device(device).type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float32
     fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     allowed = torch.backends.cpu.get_cpu_capability().startswith("AVX512")  # ATEN_CPU_CAPABILITY may ask for less
     return torch.bfloat16 if fast and allowed else torch.float32

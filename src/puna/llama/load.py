@@ -13,8 +13,8 @@ from puna.weights.checkpoint import Checkpoint
 def load(checkpoint: Checkpoint, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Llama:
     """Build the model of a checkpoint; raise ModelFileError where it is not one that Puna computes.
 
-    `dtype` is that of the matrix products (default: what the hardware is fast in). Embedding, head and norms
-    are fp32 always; see the numbers policy in CONTRIBUTING.
+    `dtype` is that of the matrix products (default: what the hardware is fast in), on a GPU of the head as well, and of
+    the embedding where the file has it in bf16. All else is fp32; see the numbers policy in CONTRIBUTING.
     """
     config = LlamaConfig.from_dict(checkpoint.config)
     dtype = dtype or default_dtype(device)
@@ -24,12 +24,15 @@ def load(checkpoint: Checkpoint, *, dtype: torch.dtype | None = None, device: to
         model.packed = Packed(config, checkpoint)
         return model.eval().requires_grad_(False)
     model = Llama(config)  # blank: every tensor is assigned below
+    gpu = torch.device(device).type == "cuda"
+    table = "model.embed_tokens.weight"
+    head = table if config.tied else "lm_head.weight"
     state: dict[str, Tensor] = {}
-    for name, parameter in model.named_parameters():
-        wide = parameter.ndim == 1 or name in ("model.embed_tokens.weight", "lm_head.weight")
+    for name, _ in model.named_parameters():
+        wide = "norm" in name or (name in (table, head) and not (gpu and checkpoint.type_name(name) == "BF16"))
         state[name] = checkpoint.tensor(name, torch.float32 if wide else dtype).to(device)
-    if config.tied:
-        state["lm_head.weight"] = state["model.embed_tokens.weight"]
+    state["lm_head.weight"] = state[head].to(dtype) if gpu else state[head]
     model.load_state_dict(state, assign=True)
-    model.tie()
+    if state["lm_head.weight"] is state[table]:
+        model.tie()
     return model.eval().requires_grad_(False)

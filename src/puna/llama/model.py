@@ -5,11 +5,13 @@ explicit, so chains, trees, packed rows and padding are all the same call.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from puna.llama.attention import has_flash
 from puna.llama.block import Block
 from puna.llama.cache import Cache
 from puna.llama.config import LlamaConfig
@@ -19,7 +21,11 @@ from puna.llama.packed import Packed
 from puna.llama.rope import tables
 from puna.shapes import Bool, Float, Int
 
+if TYPE_CHECKING:
+    from puna.llama.step import Step
+
 CHUNK = 512  # tokens read in one forward: large enough for full matrix speed, small enough for a flat memory use
+GPU_CHUNK = 4096  # a GPU has more to fill, and needs no mask to read a chain
 # Rows of a scoring forward at most. Torch's matrix kernels choose their order of summation by shape, so there, and in
 # the head's product, fewer are padded: one shape makes a score equal to the last bit whatever is scored beside it.
 ROWS = 128
@@ -39,12 +45,14 @@ class Llama(nn.Module):
     """A Llama-architecture model; `dtype` is that of the matrix products, everything else is fp32.
 
     `packed`: weights for the CPU's own kernels; with them the parameters are without memory and not used.
+    `step`: what `puna.llama.step` keeps on a GPU.
     """
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
         self.config = config
         self.packed: Packed | None = None
+        self.step: Step | None = None
         self.model = Trunk(config)
         self.lm_head = Linear(config.width, config.vocab_size, bias=False)
         self.tie()
@@ -98,12 +106,14 @@ class Llama(nn.Module):
             hidden = self.packed.forward(tokens, positions, cache, mask)
             cache.advance(len(tokens))
             return hidden
-        if mask is None:
-            mask = causal_mask(cache.length if cache is not None else 0, len(tokens), self.device)
         length = cache.span if cache is not None else int(positions.max()) + 1
         cos, sin = tables(self.config.rope, positions, length)
-        bias = torch.zeros(mask.shape, dtype=self.dtype, device=mask.device)
-        bias.masked_fill_(~mask, float("-inf"))
+        if mask is None and not has_flash(self.device, self.dtype, self.config.head_dim):
+            mask = causal_mask(cache.length if cache is not None else 0, len(tokens), self.device)
+        bias: Tensor | None = None
+        if mask is not None:
+            bias = torch.zeros(mask.shape, dtype=self.dtype, device=self.device)
+            bias.masked_fill_(~mask, float("-inf"))
         x = self.model.embed_tokens(tokens).float()
         for layer, block in enumerate(self.model.layers):
             x = block(x, cos, sin, bias, cache, layer)
@@ -115,13 +125,14 @@ class Llama(nn.Module):
     def read(self, tokens: Sequence[int], cache: Cache) -> Float[Tensor, "1 D"]:
         """Read a chain of tokens behind the cache's, in chunks; give the hidden state of the last."""
         hidden: Tensor | None = None
-        for start in range(0, len(tokens), CHUNK):
+        size = CHUNK if self.device.type == "cpu" else GPU_CHUNK
+        for start in range(0, len(tokens), size):
             if self.packed is not None:
-                cache.reserve(len(part := tokens[start : start + CHUNK]))
+                cache.reserve(len(part := tokens[start : start + size]))
                 hidden = self.packed.chain(part, cache)
                 cache.advance(len(part))
                 continue
-            chunk = torch.tensor(tokens[start : start + CHUNK], device=self.device)
+            chunk = torch.tensor(tokens[start : start + size], device=self.device)
             past = cache.length
             positions = torch.arange(past, past + len(chunk), device=self.device)
             hidden = self(chunk, positions, cache, None)
@@ -133,6 +144,8 @@ class Llama(nn.Module):
         """Head over the given rows only, fp32 out."""
         if self.packed is not None:
             return self.packed.logits(hidden)
+        if self.lm_head.weight.dtype == torch.bfloat16:  # on a GPU
+            return torch.mm(hidden.bfloat16(), self.lm_head.weight.T, out_dtype=torch.float32)
         with bf16_products(self.dtype == torch.bfloat16 and hidden.shape[0] > 1):  # one row is faster in fp32
             return F.linear(hidden, self.lm_head.weight)
 
@@ -144,12 +157,11 @@ class Llama(nn.Module):
             return self.packed.log_probs(hidden, rows, tokens)
         out = torch.zeros(len(rows), device=hidden.device)
         for start in range(0, hidden.shape[0], ROWS):
-            wanted = ((rows >= start) & (rows < start + ROWS)).nonzero()[:, 0]
-            if len(wanted):
-                block = hidden[start : start + ROWS]
-                logits = self.logits(F.pad(block, (0, 0, 0, ROWS - len(block))))
-                at = rows[wanted] - start
-                out[wanted] = logits[at, tokens[wanted]] - logits.logsumexp(-1)[at]
+            block = hidden[start : start + ROWS]
+            logits = self.logits(F.pad(block, (0, 0, 0, ROWS - len(block))))
+            here = (rows >= start) & (rows < start + ROWS)  # asked as a tensor: a GPU waits for no answer
+            at = (rows - start).clamp(0, ROWS - 1)
+            out = torch.where(here, logits[at, tokens] - logits.logsumexp(-1)[at], out)
         return out
 
 

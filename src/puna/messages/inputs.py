@@ -103,6 +103,21 @@ MESSAGES: dict[str, Message] = {
         ("the calibration is for --normalise {fitted}, not {value}", "use the same, or calibrate anew"),
         ("校准文件用的是 --normalise {fitted}，不是 {value}", "请保持一致，或重新校准"),
     ),
+    "E-DEVICE-UNKNOWN": Message(
+        ("there is no kind of device {device}", "use --device cpu, cuda or cuda:N, or leave it out"),
+        ("没有名为 {device} 的设备类型", "请用 --device cpu、cuda 或 cuda:N，或者不写"),
+    ),
+    "E-DEVICE-MISSING": Message(
+        (
+            "torch finds no device {device} here, only {known}",
+            "leave --device out, or install the driver and torch with CUDA",
+        ),
+        ("torch 在这里找不到设备 {device}，只有 {known}", "请不写 --device，或安装显卡驱动和带 CUDA 的 torch"),
+    ),
+    "E-DEVICE-MEMORY": Message(
+        ("the GPU has too little free memory", "end what else uses it, use a smaller model, or --device cpu"),
+        ("GPU 的空闲显存不够", "请结束占用它的其他程序，换用更小的模型，或加上 --device cpu"),
+    ),
     "E-FILE-READ": Message(
         ("{path} cannot be read: {reason}", "check that it is a file and that you may read it"),
         ("无法读取 {path}：{reason}", "请检查它是不是文件，以及是否有读取权限"),
