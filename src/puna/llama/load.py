@@ -18,12 +18,11 @@ def load(checkpoint: Checkpoint, *, dtype: torch.dtype | None = None, device: to
     """
     config = LlamaConfig.from_dict(checkpoint.config)
     dtype = dtype or default_dtype(device)
+    with torch.device("meta"):
+        model = Llama(config)  # blank: every tensor is assigned below
     if dtype == torch.bfloat16 and torch.device(device).type == "cpu" and can_pack(config):
-        with torch.device("meta"):
-            model = Llama(config)
         model.packed = Packed(config, checkpoint)
         return model.eval().requires_grad_(False)
-    model = Llama(config)  # blank: every tensor is assigned below
     gpu = torch.device(device).type == "cuda"
     table = "model.embed_tokens.weight"
     head = table if config.tied else "lm_head.weight"
