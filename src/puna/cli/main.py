@@ -66,14 +66,14 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(error.format_message().rstrip("."), f"{where} --help")
     except click.ClickException as error:
         _fail(error.format_message().rstrip("."), "")
-    except RuntimeError as error:
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(err=True)
+        sys.exit(130)
+    except RuntimeError as error:  # click.Abort is one, too, and stands before
         if not _no_memory(error):
             raise
         full = InputError("E-DEVICE-MEMORY")
         _fail(*full.describe(language()), code=full.code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(err=True)
-        sys.exit(130)
     except BrokenPipeError:
         # The reader of our output is gone; nothing more can be said, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
