@@ -146,3 +146,24 @@ def test_one_row_equals_that_row_among_others(bias: bool, dtype: torch.dtype) ->
     close = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 5e-3, "rtol": 2**-7}
     torch.testing.assert_close(layer(x[2:3]).double(), want[2:3], **close)
     torch.testing.assert_close(layer(x).double(), want, **close)
+
+
+@pytest.mark.parametrize("past", [0, 11])
+def test_a_chain_and_a_tree_in_one_forward(past: int) -> None:
+    """As one after the other."""
+    model = make_pair().puna
+    tokens = torch.randint(0, 97, (past + 30,), generator=torch.Generator().manual_seed(past))
+    trie = build_trie([[4, 5, 6], [4, 5, 7, 8], [9]])
+    nodes = torch.tensor(trie.tokens)
+    caches = [model.new_cache(64) for _ in range(2)]
+    for cache in caches:
+        if past:
+            model(tokens[:past], torch.arange(past), cache, None)
+    positions, behind = torch.arange(past, past + 30), trie.positions(past + 30)
+    mask = trie.mask(0, len(nodes))
+    first = model(tokens[past:], positions, caches[0], None)
+    apart = torch.cat((first, model(nodes, behind, caches[0], mask)))
+    both = torch.cat((tokens[past:], nodes))
+    together = model(both, torch.cat((positions, behind)), caches[1], mask, chain=30)
+    torch.testing.assert_close(together, apart, atol=1e-5, rtol=1e-5)
+    assert caches[1].length == past + 30 + len(nodes)

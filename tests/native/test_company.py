@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from puna.rank.forest import score_forest
-from puna.rank.score import read, score
+from puna.rank.score import Reading, read, score
 from tests.native.models import assert_same, chain, make_stored, needs_kernels, packed, random_tokens
 
 pytestmark = needs_kernels
@@ -79,6 +79,24 @@ def test_scores(stored, model, past: int) -> None:
             assert torch.equal(values, together[place])
         for place in order[:10]:
             assert torch.equal(score(again, [given[place]], end=3)[0], together[place])
+
+
+@pytest.mark.parametrize("rest", [1, 3, 4, 33, 200, 513])
+@pytest.mark.parametrize("past", [0, 1, 45])
+def test_a_text_read_together_with_its_candidates(stored, model, past: int, rest: int) -> None:
+    tokens, given = random_tokens(stored, past + rest).tolist(), candidates(random.Random(rest), 20)
+    caches = [model.new_cache(1, span=1024) for _ in range(2)]
+    for cache in caches:
+        if past:
+            model.read(tokens[:past], cache)
+    together, apart = (Reading(model, cache, tokens[past:]) for cache in caches)
+    apart.finish()
+    scores = [score(reading, given, end=3) for reading in (together, apart, together)]
+    for each in zip(*scores, strict=True):
+        assert torch.equal(each[0], each[1])
+        assert torch.equal(each[0], each[2])
+    assert torch.equal(together.hidden, apart.hidden)
+    assert together.cache.length == together.length == past + rest
 
 
 @pytest.mark.parametrize("count", THREADS)

@@ -19,7 +19,7 @@ from puna.llama.model import Llama
 from puna.rank.kept import KeptFiles
 from puna.rank.shelf import Shelf
 from puna.weights.kept_folder import KeptFolder
-from tests.rank.test_shelf import EXAMPLES, QUESTION, TEXT, counting, model, same, window
+from tests.rank.test_shelf import EXAMPLES, QUESTION, TEXT, counting, model, opened, same, window
 
 DIGEST = "ab" * 32
 ONE = 3 * 3 * 96 * 8 * 4 * 2  # bytes of the keys and values of a window's three blocks
@@ -56,29 +56,29 @@ def test_from_disk_to_the_last_bit(
         text = [rng.randrange(90) for _ in range(rng.choice([31, 64, 75]))]
         prompts.append((examples + text + [3, 4, 5], [33, 33 + len(text)]))
     for prompt in prompts:
-        shelf_with(tmp_path, puna).read(*prompt)
+        opened(shelf_with(tmp_path, puna), *prompt)
     counts = counting(monkeypatch)
     for prompt in prompts:
         counts.clear()
-        found = shelf_with(tmp_path, puna).read(*prompt)
+        found = opened(shelf_with(tmp_path, puna), *prompt)
         assert sum(counts) == 3
-        assert same(found, Shelf(puna).read(*prompt))
+        assert same(found, opened(Shelf(puna), *prompt))
 
 
 def test_examples_serve_another_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     puna = model()
-    shelf_with(tmp_path, puna).read(*window(1))
+    opened(shelf_with(tmp_path, puna), *window(1))
     counts = counting(monkeypatch)
-    found = shelf_with(tmp_path, puna).read(*window(2))
+    found = opened(shelf_with(tmp_path, puna), *window(2))
     assert sum(counts) == TEXT + QUESTION
-    assert same(found, Shelf(puna).read(*window(2)))
+    assert same(found, opened(Shelf(puna), *window(2)))
 
 
 def test_it_is_safetensors(tmp_path: Path) -> None:
     """Their own library finds the cache's blocks in it, and no token of the text."""
     puna = model()
     shelf = shelf_with(tmp_path, puna)
-    reading = shelf.read(*window(1))
+    reading = opened(shelf, *window(1))
     path = window_file(tmp_path)
     found = load_file(path)
     for name, store in zip(("keys", "values"), reading.cache.stores, strict=True):
@@ -140,20 +140,20 @@ def test_damage_is_noticed_and_mended(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     puna = model()
-    shelf_with(tmp_path, puna).read(*window(1))
+    opened(shelf_with(tmp_path, puna), *window(1))
     path = window_file(tmp_path)
     whole = path.read_bytes()
     DAMAGES[damage](path)
     assert path.read_bytes() != whole
     counts = counting(monkeypatch)
-    found = shelf_with(tmp_path, puna).read(*window(1))
+    found = opened(shelf_with(tmp_path, puna), *window(1))
     assert warnings(caplog) in (["E-KEPT-DAMAGED"], ["E-KEPT-FOREIGN"])
     assert sum(counts) == TEXT + QUESTION
-    assert same(found, Shelf(puna).read(*window(1)))
+    assert same(found, opened(Shelf(puna), *window(1)))
     counts.clear()
-    again = shelf_with(tmp_path, puna).read(*window(1))
+    again = opened(shelf_with(tmp_path, puna), *window(1))
     assert counts == [QUESTION]
-    assert same(again, Shelf(puna).read(*window(1)))
+    assert same(again, opened(Shelf(puna), *window(1)))
     assert load_file(path).keys() == {"keys", "values"}
     assert warnings(caplog) == []
 
@@ -161,11 +161,11 @@ def test_damage_is_noticed_and_mended(
 def test_a_folder_in_its_place(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It cannot be replaced; the answer is there all the same."""
     puna = model()
-    shelf_with(tmp_path, puna).read(*window(1))
+    opened(shelf_with(tmp_path, puna), *window(1))
     path = window_file(tmp_path)
     path.unlink()
     path.mkdir()
-    assert same(shelf_with(tmp_path, puna).read(*window(1)), Shelf(puna).read(*window(1)))
+    assert same(opened(shelf_with(tmp_path, puna), *window(1)), opened(Shelf(puna), *window(1)))
     assert warnings(caplog) == ["E-KEPT-DAMAGED", "E-KEPT-WRITE"]
 
 
@@ -173,19 +173,19 @@ def test_one_warning_a_question(tmp_path: Path, caplog: pytest.LogCaptureFixture
     puna = model()
     shelf = shelf_with(tmp_path, puna)
     for number in range(5):
-        shelf.read(*window(number))
+        opened(shelf, *window(number))
     for path in tmp_path.glob("*.safetensors"):
         flip(path, 0.5)
     shelf = shelf_with(tmp_path, puna)
     for number in range(5):
-        shelf.read(*window(number))
+        opened(shelf, *window(number))
     assert warnings(caplog) == ["E-KEPT-FOREIGN"]
 
 
 @pytest.mark.parametrize("change", ["weights", "engine", "type", "context"])
 def test_what_another_model_read_is_not_found(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     puna = model()
-    shelf_with(tmp_path, puna).read(*window(1))
+    opened(shelf_with(tmp_path, puna), *window(1))
     digest = DIGEST
     if change == "weights":
         digest = "cd" * 32
@@ -196,7 +196,7 @@ def test_what_another_model_read_is_not_found(change: str, tmp_path: Path, monke
     else:
         object.__setattr__(puna.config, "context", 1024)
     counts = counting(monkeypatch)
-    shelf_with(tmp_path, puna, digest=digest).read(*window(1))
+    opened(shelf_with(tmp_path, puna, digest=digest), *window(1))
     assert sum(counts) == EXAMPLES + TEXT + QUESTION
 
 
@@ -204,11 +204,11 @@ def test_what_another_model_read_is_not_found(change: str, tmp_path: Path, monke
 def test_other_cuts_are_another_reading(cuts: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     puna = model()
     tokens, _ = window(1)
-    shelf_with(tmp_path, puna).read(*window(1))
+    opened(shelf_with(tmp_path, puna), *window(1))
     counts = counting(monkeypatch)
-    found = shelf_with(tmp_path, puna).read(tokens, cuts)
+    found = opened(shelf_with(tmp_path, puna), tokens, cuts)
     assert sum(counts) == len(tokens) - (EXAMPLES if cuts[0] == EXAMPLES else 0)
-    assert same(found, Shelf(puna).read(tokens, cuts))
+    assert same(found, opened(Shelf(puna), tokens, cuts))
 
 
 def test_the_folder_keeps_to_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +217,7 @@ def test_the_folder_keeps_to_its_limit(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "mine.safetensors").write_bytes(b"not Puna's")
     size = None
     for number in range(9):
-        shelf_with(tmp_path, puna, limit=room * (ONE + 1000)).read(*window(number))
+        opened(shelf_with(tmp_path, puna, limit=room * (ONE + 1000)), *window(number))
         sizes = [path.stat().st_size for path in tmp_path.glob("?*-*.safetensors")]
         size = max(sizes)
         assert sum(sizes) <= room * (ONE + 1000)
@@ -226,10 +226,10 @@ def test_the_folder_keeps_to_its_limit(tmp_path: Path, monkeypatch: pytest.Monke
     assert size is not None
     assert (tmp_path / "mine.safetensors").exists()
     counts = counting(monkeypatch)
-    shelf_with(tmp_path, puna).read(*window(8))
+    opened(shelf_with(tmp_path, puna), *window(8))
     assert sum(counts) == QUESTION
     counts.clear()
-    shelf_with(tmp_path, puna).read(*window(0))
+    opened(shelf_with(tmp_path, puna), *window(0))
     assert sum(counts) == TEXT + QUESTION
 
 
@@ -242,7 +242,7 @@ def test_a_text_above_the_limit_is_partly_found(
         shelf.begin()
         counts.clear()
         for number in range(12):
-            shelf.read(*window(number, question))
+            opened(shelf, *window(number, question))
         known = 0 if question == 0 else 4
         assert sum(counts) == 12 * QUESTION + (12 - known) * TEXT + (EXAMPLES if question == 0 else 0)
         assert warnings(caplog) == ["E-KEPT-LIMIT"]
@@ -258,7 +258,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: py
         patch.setattr("puna.rank.kept.save_file", full)
         shelf = shelf_with(tmp_path, puna)
         for number in range(3):
-            assert same(shelf.read(*window(number)), Shelf(puna).read(*window(number)))
+            assert same(opened(shelf, *window(number)), opened(Shelf(puna), *window(number)))
     assert warnings(caplog) == ["E-KEPT-WRITE"]
     assert list(tmp_path.iterdir()) == []
 
@@ -267,7 +267,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptu
     puna = model()
     (tmp_path / "file").write_text("a file, where the folder should be")
     shelf = shelf_with(tmp_path / "file", puna)
-    assert same(shelf.read(*window(1)), Shelf(puna).read(*window(1)))
+    assert same(opened(shelf, *window(1)), opened(Shelf(puna), *window(1)))
     assert "E-KEPT-WRITE" in warnings(caplog)
 
 
@@ -286,9 +286,9 @@ def test_an_interrupted_write_leaves_nothing(step: str, tmp_path: Path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(puna.rank.kept, step, breaking)
         with pytest.raises(KeyboardInterrupt):
-            shelf.read(*window(1))
+            opened(shelf, *window(1))
     assert list(tmp_path.iterdir()) == []
-    assert same(shelf.read(*window(1)), Shelf(tiny).read(*window(1)))
+    assert same(opened(shelf, *window(1)), opened(Shelf(tiny), *window(1)))
     assert window_file(tmp_path)
 
 
@@ -307,7 +307,7 @@ def test_files_that_go_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for _ in range(25):
         shelf = shelf_with(tmp_path, puna, limit=3 * (ONE + 1000))
         number = rng.randrange(4)
-        assert same(shelf.read(*window(number)), Shelf(puna).read(*window(number)))
+        assert same(opened(shelf, *window(number)), opened(Shelf(puna), *window(number)))
 
 
 TWO = """
@@ -315,15 +315,15 @@ import json, random, sys
 from pathlib import Path
 from puna.rank.shelf import Shelf
 from tests.rank.test_kept import ONE, shelf_with
-from tests.rank.test_shelf import model, same, window
+from tests.rank.test_shelf import model, opened, same, window
 puna, rng = model(), random.Random(int(sys.argv[2]))
-cold = {number: Shelf(puna).read(*window(number)) for number in range(5)}
+cold = {number: opened(Shelf(puna), *window(number)) for number in range(5)}
 print("ready", flush=True)
 sys.stdin.readline()
 right = 0
 for _ in range(60):
     number = rng.randrange(5)
-    right += same(shelf_with(Path(sys.argv[1]), puna, limit=4 * (ONE + 1000)).read(*window(number)), cold[number])
+    right += same(opened(shelf_with(Path(sys.argv[1]), puna, limit=4 * (ONE + 1000)), *window(number)), cold[number])
 print(json.dumps(right))
 """
 
@@ -357,8 +357,8 @@ def test_a_cache_below_what_is_shared_is_its_own(tmp_path: Path) -> None:
     """A reading cut back into its text, and gone on with, writes nothing into what is kept."""
     puna = model()
     shelf = shelf_with(tmp_path, puna)
-    first = shelf.read(*window(1)).until(EXAMPLES + 3)
+    first = opened(shelf, *window(1)).until(EXAMPLES + 3)
     with torch.inference_mode():
         puna.read([7] * 40, first.cache)
     assert isinstance(first.cache, Cache)
-    assert same(shelf.read(*window(1, 2)), Shelf(puna).read(*window(1, 2)))
+    assert same(opened(shelf, *window(1, 2)), opened(Shelf(puna), *window(1, 2)))

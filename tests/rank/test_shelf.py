@@ -25,6 +25,13 @@ def model(rope: str = "default", dtype: torch.dtype = torch.float32) -> Llama:
     return puna
 
 
+def opened(shelf: Shelf, tokens: list[int], cuts: list[int]) -> Reading:
+    """A prompt's reading, read to its end."""
+    reading = shelf.read(tokens, cuts)
+    reading.finish()
+    return reading
+
+
 def same(one: Reading, other: Reading) -> bool:
     """The state the next token hangs on, every key and value seen through candidates: equal to the last bit."""
     scores = zip(score(one, CANDIDATES, end=END), score(other, CANDIDATES, end=END), strict=True)
@@ -84,8 +91,8 @@ def test_equals_a_cold_shelf_to_the_last_bit(
 
             with monkeypatch.context() as patch, contextlib.suppress(BreakingError):
                 patch.setattr(Cache, "write", breaking)
-                shelf.read(*joined(prompt(rng, earlier)))
-        assert same(shelf.read(tokens, cuts), Shelf(puna).read(tokens, cuts))
+                opened(shelf, *joined(prompt(rng, earlier)))
+        assert same(opened(shelf, tokens, cuts), opened(Shelf(puna), tokens, cuts))
 
 
 def test_reads_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,9 +107,9 @@ def test_reads_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     text = list(range(10, 60))
     for question, want in (([1, 2, 3], 53), ([1, 2, 4], 3), ([5], 1)):
         read_tokens.clear()
-        shelf.read(text + question, [20, 50])
+        opened(shelf, text + question, [20, 50])
         assert sum(read_tokens) == want
-    shelf.read([*text[:20], 7, 8], [20])
+    opened(shelf, [*text[:20], 7, 8], [20])
     assert sum(read_tokens) == 1 + 2
 
 
@@ -110,7 +117,7 @@ def test_sections_change_nothing_but_rounding() -> None:
     rng, puna = random.Random(3), model()
     for _ in range(15):
         tokens, cuts = joined(prompt(rng, []))
-        sectioned, whole = Shelf(puna).read(tokens, cuts), read(puna, tokens)
+        sectioned, whole = opened(Shelf(puna), tokens, cuts), read(puna, tokens)
         torch.testing.assert_close(sectioned.hidden, whole.hidden, atol=2e-5, rtol=1e-5)
         for got, want in zip(score(sectioned, CANDIDATES, end=END), score(whole, CANDIDATES, end=END), strict=True):
             torch.testing.assert_close(got, want, atol=2e-5, rtol=1e-5)
@@ -118,20 +125,20 @@ def test_sections_change_nothing_but_rounding() -> None:
 
 def test_cuts_outside_the_prompt_are_none() -> None:
     puna, tokens = model(), list(range(10, 30))
-    assert same(Shelf(puna).read(tokens, [0, 5, 20, 25]), Shelf(puna).read(tokens, [5]))
+    assert same(opened(Shelf(puna), tokens, [0, 5, 20, 25]), opened(Shelf(puna), tokens, [5]))
 
 
 @pytest.mark.parametrize("same_length", [False, True])
 def test_an_outlived_reading_raises(same_length: bool) -> None:
     """One of the same length too: its cache would be another text's."""
     shelf = Shelf(model())
-    old = shelf.read(list(range(10, 30)), [5])
-    new = shelf.read(list(range(20, 40 if same_length else 45)), [5])
+    old = opened(shelf, list(range(10, 30)), [5])
+    new = opened(shelf, list(range(20, 40 if same_length else 45)), [5])
     with pytest.raises(RuntimeError):
         score(old, CANDIDATES, end=END)
     with pytest.raises((RuntimeError, ValueError)):
         score(old.until(5), CANDIDATES, end=END)
-    assert same(new, Shelf(shelf.model).read(list(range(20, 20 + new.length)), [5]))
+    assert same(new, opened(Shelf(shelf.model), list(range(20, 20 + new.length)), [5]))
 
 
 def test_until_is_the_reading_of_the_beginning() -> None:
@@ -139,7 +146,7 @@ def test_until_is_the_reading_of_the_beginning() -> None:
     puna, tokens, cuts = model(), list(range(10, 50)), [12, 25]
     shelf = Shelf(puna)
     for length in (25, 12, 30, 7):
-        whole = shelf.read(tokens, cuts)
+        whole = opened(shelf, tokens, cuts)
         first = whole.until(length)
         assert first.length == first.cache.length == length
         with pytest.raises(RuntimeError):
@@ -147,16 +154,22 @@ def test_until_is_the_reading_of_the_beginning() -> None:
         with torch.inference_mode():
             behind = first.open(build_trie([tokens[length:]]))[-1:]
         torch.testing.assert_close(behind, read(puna, tokens).hidden, atol=2e-5, rtol=1e-5)
-        assert same(shelf.read(tokens, cuts), Shelf(puna).read(tokens, cuts))
+        assert same(opened(shelf, tokens, cuts), opened(Shelf(puna), tokens, cuts))
 
 
 def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Give a list that grows by the number of tokens of each section that is read."""
     counts: list[int] = []
-    read = Llama.read
+    read, forward = Llama.read, Llama.forward
+
+    def counted(self: Llama, *given, chain: int = 0):
+        counts.extend([chain] if chain else [])  # read in one forward with what follows
+        return forward(self, *given, chain=chain)
+
     monkeypatch.setattr(
         Llama, "read", lambda self, tokens, cache: counts.append(len(tokens)) or read(self, tokens, cache)
     )
+    monkeypatch.setattr(Llama, "forward", counted)
     return counts
 
 
@@ -180,18 +193,18 @@ def test_a_kept_text_has_the_bits_of_a_fresh_one(default_bf16: Llama, default_to
         for number in (0, 1, 2, 1, 0, 0, 2):
             question = [rng.randrange(4000) for _ in range(rng.choice([5, 80]))]
             given = examples + texts[number] + question, [45, 45 + len(texts[number])]
-            assert same(shelf.read(*given), Shelf(puna).read(*given))
+            assert same(opened(shelf, *given), opened(Shelf(puna), *given))
 
 
 def test_a_text_is_read_once_and_the_examples_once(monkeypatch: pytest.MonkeyPatch) -> None:
     counts, shelf = counting(monkeypatch), Shelf(model())
     for number in range(10):
-        shelf.read(*window(number))
+        opened(shelf, *window(number))
     assert sum(counts) == EXAMPLES + 10 * (TEXT + QUESTION)
     counts.clear()
     shelf.begin()
     for number in range(10):
-        shelf.read(*window(number, 2))
+        opened(shelf, *window(number, 2))
     assert counts == [QUESTION] * 10
 
 
@@ -201,7 +214,7 @@ def test_reading_ahead_leaves_the_question(monkeypatch: pytest.MonkeyPatch) -> N
     shelf.read_ahead(tokens, cuts)
     assert sum(counts) == cuts[-1]
     counts.clear()
-    shelf.read(tokens, cuts)
+    opened(shelf, tokens, cuts)
     assert counts == [QUESTION]
 
 
@@ -219,7 +232,7 @@ def test_least_recently_used_go_first_within_the_bound(room: int, monkeypatch: p
         used: list[int] = []  # by this question
         for number in asked:
             counts.clear()
-            shelf.read(*window(number, rng.randrange(90)))
+            opened(shelf, *window(number, rng.randrange(90)))
             known = number in there
             assert sum(counts) == QUESTION + (0 if known else TEXT + (0 if there else EXAMPLES))
             if not known and len(there) >= max(room, 1):
@@ -239,7 +252,7 @@ def test_a_text_above_the_bound_is_partly_found(monkeypatch: pytest.MonkeyPatch)
         counts.clear()
         shelf.begin()
         for number in range(12):
-            shelf.read(*window(number, question))
+            opened(shelf, *window(number, question))
         new = 12 if question == 0 else 12 - 4
         assert sum(counts) == 12 * QUESTION + new * TEXT + (EXAMPLES if question == 0 else 0)
 
@@ -251,7 +264,7 @@ def test_nothing_holds_memory_but_the_shelf() -> None:
     shelf = Shelf(puna, memory=2 * size)
     readings = []
     for number in range(6):
-        readings.append(shelf.read(*window(number)))
+        readings.append(opened(shelf, *window(number)))
         score(readings[-1], [[rows % 90] * 3 for rows in range(40)], end=END)
         readings[-1].cache.reserve(SLOTS)
     assert [reading.cache.nbytes for reading in readings[:-1]] == [0] * 5
@@ -264,7 +277,7 @@ def test_an_interruption_leaves_a_usable_shelf(layers: int, monkeypatch: pytest.
     """Ctrl-C at any layer of examples, text and question; what was kept before still has its bits."""
     puna = model()
     shelf, write = Shelf(puna), Cache.write
-    shelf.read(*window(1))
+    opened(shelf, *window(1))
     left = iter(range(layers))
 
     def breaking(self: Cache, *arguments):
@@ -276,9 +289,9 @@ def test_an_interruption_leaves_a_usable_shelf(layers: int, monkeypatch: pytest.
         patch.setattr(Cache, "write", breaking)
         for number in (1, 2, 3):
             with contextlib.suppress(KeyboardInterrupt):
-                shelf.read(*window(number, 2))
+                opened(shelf, *window(number, 2))
     for number in (1, 2, 3):
-        assert same(shelf.read(*window(number, 3)), Shelf(puna).read(*window(number, 3)))
+        assert same(opened(shelf, *window(number, 3)), opened(Shelf(puna), *window(number, 3)))
 
 
 def test_growth_that_is_interrupted_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

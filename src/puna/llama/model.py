@@ -17,7 +17,7 @@ from puna.llama.cache import Cache
 from puna.llama.config import LlamaConfig
 from puna.llama.linear import Embedding, Linear, bf16_products
 from puna.llama.norm import RMSNorm
-from puna.llama.packed import Packed
+from puna.llama.packed import FEW, Packed
 from puna.llama.rope import tables
 from puna.shapes import Bool, Float, Int
 
@@ -81,6 +81,10 @@ class Llama(nn.Module):
         """Give the rows that a scoring forward of `count` must have: `most`, or as many where rows are independent."""
         return most if self.packed is None else count
 
+    def takes_chain(self, count: int) -> bool:
+        """Tell whether a chain of `count` tokens, read in one forward with others, gives what it gives alone."""
+        return self.packed is not None and FEW < count <= CHUNK
+
     def new_cache(self, capacity: int, *, span: int | None = None) -> Cache:
         """Make an empty cache with room for `capacity` tokens (it grows); `span` as in `Cache`."""
         return Cache(self.config, capacity, span=span, dtype=self.dtype, device=self.device)
@@ -90,22 +94,29 @@ class Llama(nn.Module):
         tokens: Int[Tensor, " T"],
         positions: Int[Tensor, " T"],
         cache: Cache | None,
-        mask: Bool[Tensor, "T M"] | None,
+        mask: Bool[Tensor, "R M"] | None,
+        *,
+        chain: int = 0,
     ) -> Float[Tensor, "T D"]:
         """Read T tokens behind the cache's and give their normed hidden states, fp32.
 
         Keys are the cache's tokens in order, then these. `mask` covers the last M of them: mask[t, m] is True where
         token t may attend to that key; keys before are open to all rows. Every row must see at least its own key.
-        None: a chain, each sees all before it and itself.
+        None: a chain, each sees all before it and itself. With `chain` the first so many tokens are one, which all others
+        see whole; `mask` is theirs, over each other.
         The cache is advanced by T.
         """
         if cache is not None:
             cache.reserve(len(tokens))
         if self.packed is not None:
             cache = cache or self.new_cache(len(tokens), span=int(positions.max()) + 1)
-            hidden = self.packed.forward(tokens, positions, cache, mask)
+            hidden = self.packed.forward(tokens, positions, cache, mask, chain)
             cache.advance(len(tokens))
             return hidden
+        if chain and mask is not None:
+            every = causal_mask(0, len(tokens), self.device)
+            every[chain:, chain:] = mask
+            mask = every
         length = cache.span if cache is not None else int(positions.max()) + 1
         cos, sin = tables(self.config.rope, positions, length)
         if mask is None and not has_flash(self.device, self.dtype, self.config.head_dim):

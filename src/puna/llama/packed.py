@@ -18,6 +18,7 @@ from puna.native.library import Layer, Matrix, Model, Pass, kernels, library, ma
 from puna.shapes import Bool, Float, Int
 from puna.weights.checkpoint import Checkpoint
 
+FEW = 3  # of layers.h: a chain of up to so many tokens is multiplied row by row
 _EXACT = frozenset({"Q4_0", "Q4_1", "Q8_0", "BF16"})  # types of which the packed form keeps every bit
 
 
@@ -97,7 +98,8 @@ class Packed:
         tokens: Int[Tensor, " T"],
         positions: Int[Tensor, " T"],
         cache: Cache,
-        mask: Bool[Tensor, "T M"] | None,
+        mask: Bool[Tensor, "R M"] | None,
+        chain: int = 0,
     ) -> Float[Tensor, "T D"]:
         """As `Llama.forward`; the cache is not advanced."""
         count, slots = len(tokens), cache.length + len(tokens)
@@ -107,11 +109,11 @@ class Packed:
         low = torch.zeros(count, dtype=torch.int32)
         high = torch.arange(slots - count + 1, slots + 1, dtype=torch.int32)
         seen, first, listed = torch.empty(3, 0, dtype=torch.int32)
-        if mask is not None and mask.shape[1] < slots and mask.shape[1] != count:
+        if mask is not None and mask.shape[1] < slots and mask.shape[1] != count - chain:
             mask = F.pad(mask, (slots - mask.shape[1], 0), value=True)  # over some of the cache's keys: over all
         if mask is not None and mask.shape[1] < slots:  # what all see, and a list of single keys for each
-            high.fill_(slots - mask.shape[1])
-            row, listed = (each.contiguous() for each in mask.nonzero().int().unbind(1))
+            high[chain:] = slots - mask.shape[1]
+            row, listed = (each.contiguous() for each in (mask.nonzero() + chain).int().unbind(1))
             first = torch.searchsorted(row, torch.arange(count + 1, dtype=torch.int32)).int()
         elif mask is not None:
             seen, slots = mask.to(torch.uint8).contiguous(), mask.shape[1]

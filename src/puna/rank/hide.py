@@ -29,8 +29,7 @@ def score_hiding(
     `reading` is what stands before `tail` (one token or more); an empty range hides nothing. Gives log-probabilities
     (nats), `end` included. All variants are branches of packed forwards over one cache; the reading is not changed.
     """
-    if reading.cache.length != reading.length:
-        raise RuntimeError("the cache has gone on to another reading")
+    reading.finish()
     trie = build_trie([[*tail, *candidate] for candidate in candidates])
     rows, targets = [], []
     for candidate, path in zip(candidates, trie.paths, strict=True):

@@ -6,7 +6,6 @@ included, and a packed forward over the candidates' trie gives every term (tree 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,22 +16,40 @@ from puna.rank.trie import Trie, build_trie, common_prefix
 from puna.shapes import Float
 
 
-@dataclass(frozen=True, slots=True)
 class Reading:
-    """A text that was read: `length` tokens in the cache, and the hidden state [1, D] the next one hangs on."""
+    """A text: what stands in the cache was read, and `rest`, what follows it, will be when it is needed.
 
-    model: Llama
-    cache: Cache
-    hidden: Tensor
-    length: int
+    `length` counts all tokens.
+    """
+
+    def __init__(self, model: Llama, cache: Cache, rest: Sequence[int]) -> None:
+        self.model, self.cache = model, cache
+        self.length = cache.length + len(rest)
+        self._rest = list(rest)
+        self._hidden: Tensor | None = None
+        self._over = False
+
+    @property
+    def hidden(self) -> Float[Tensor, "1 D"]:
+        """The hidden state the next token hangs on."""
+        if self._hidden is None:
+            self._check(self.length - len(self._rest))
+            with torch.inference_mode():
+                self._hidden = self.model.read(self._rest, self.cache)
+        return self._hidden
+
+    def finish(self) -> None:
+        """Read what is still to be read; raise RuntimeError where the cache has gone on to another reading."""
+        if self._rest:
+            self.hidden  # noqa: B018  it is read when it is asked for
+        self._check(self.length)
 
     def open(self, trie: Trie) -> Float[Tensor, "n D"]:
         """Give the hidden states of a trie's nodes behind the text; the reading stays as it is.
 
         A trie of more than ROWS nodes must be a chain: each part then stands on the one before.
         """
-        if self.cache.length != self.length:
-            raise RuntimeError("the cache has gone on to another reading")
+        self.finish()
         try:
             starts = range(0, len(trie.tokens), ROWS)
             parts = [self._forward(trie, start, min(start + ROWS, len(trie.tokens))) for start in starts]
@@ -40,10 +57,37 @@ class Reading:
             self.cache.truncate(self.length)
         return torch.cat(parts) if parts else self.hidden[:0]
 
+    def follow(self, trie: Trie) -> Float[Tensor, "m D"]:
+        """Give `hidden`, then what `open` gives: in one pass where the text's end is still to be read."""
+        count, nodes = len(self._rest), len(trie.tokens)
+        if self._hidden is not None or not nodes or nodes > ROWS or not self.model.takes_chain(count):
+            return torch.cat((self.hidden, self.open(trie)))
+        tokens = torch.tensor(self._rest + trie.tokens)
+        start = self.length - count
+        positions = torch.cat((torch.arange(start, self.length), trie.positions(self.length)))
+        self._check(start)
+        with torch.inference_mode():
+            states: Tensor = self.model(tokens, positions, self.cache, trie.mask(0, nodes), chain=count)
+        self.cache.truncate(self.length)
+        self._hidden = states[count - 1 : count]
+        return states[count - 1 :]
+
     def until(self, length: int) -> "Reading":
         """Give the reading of the first `length` tokens, nothing known of what follows; this one is over."""
+        if length > self.cache.length:
+            self.finish()
         self.cache.truncate(length)
-        return Reading(self.model, self.cache, self.hidden[:0], length)
+        self._over = True
+        return Reading(self.model, self.cache, [])
+
+    def close(self) -> None:
+        """End it, and give back its memory."""
+        self._over = True
+        self.cache.release()
+
+    def _check(self, length: int) -> None:
+        if self._over or self.cache.length != length:
+            raise RuntimeError("the cache has gone on to another reading")
 
     def _forward(self, trie: Trie, start: int, stop: int) -> Tensor:
         count, device = stop - start, self.model.device
@@ -61,8 +105,7 @@ class Reading:
 @torch.inference_mode()
 def read(model: Llama, tokens: Sequence[int], *, span: int | None = None) -> Reading:
     """Read a prompt once; `span`: positions the whole job will use (default: the model's context)."""
-    cache = model.new_cache(len(tokens) + ROWS, span=span or model.config.context)
-    return Reading(model, cache, model.read(tokens, cache), len(tokens))
+    return Reading(model, model.new_cache(len(tokens) + ROWS, span=span or model.config.context), tokens)
 
 
 @torch.inference_mode()
@@ -77,7 +120,7 @@ def score(reading: Reading, candidates: Sequence[list[int]], *, end: int | None)
     leading = [tokens[:-1] for tokens in wanted]  # a last token predicts nothing that is asked for
     for chunk in _passes(leading):
         trie = build_trie([leading[i] for i in chunk])
-        hidden = torch.cat((reading.hidden, reading.open(trie)))
+        hidden = reading.follow(trie)
         for index, values in zip(
             chunk, _pick(reading.model, hidden, [wanted[i] for i in chunk], trie), strict=True
         ):

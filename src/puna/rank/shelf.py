@@ -34,7 +34,7 @@ class Shelf:
         self._memory, self._files = memory, files
         self._kept: dict[Chain, Cache] = {}  # least recently used first
         self._used: set[Chain] = set()  # by the present question
-        self._open: Cache | None = None
+        self._open: Reading | None = None
         self._block = model.new_cache(1).nbytes
 
     @property
@@ -53,9 +53,9 @@ class Shelf:
         """Read a prompt whose sections end at `cuts` (rising, inside the prompt) and at its end."""
         tokens, cuts = list(tokens), [cut for cut in cuts if 0 < cut < len(tokens)]
         self._close()
-        cache = self._open = self._sections(tokens, cuts, len(tokens)).share()
-        hidden = self.model.read(tokens[cache.length :], cache)
-        return Reading(self.model, cache, hidden, len(tokens))
+        cache = self._sections(tokens, cuts, len(tokens)).share()
+        self._open = Reading(self.model, cache, tokens[cache.length :])
+        return self._open
 
     @torch.inference_mode()
     def read_ahead(self, tokens: Sequence[int], cuts: Sequence[int]) -> None:
@@ -66,7 +66,7 @@ class Shelf:
     def _close(self) -> None:
         """End the open reading, so that it cannot pass for another of the same length, nor hold memory."""
         if self._open is not None:
-            self._open.release()
+            self._open.close()
             self._open = None
 
     def _sections(self, tokens: list[int], cuts: list[int], end: int) -> Cache:

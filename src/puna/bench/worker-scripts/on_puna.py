@@ -48,7 +48,8 @@ class Puna(Engine):
         if not kept:
             self._cache = model.new_cache(len(tokens) + _ROOM, span=model.config.context)
         self._cache.truncate(kept)
-        self._hidden = model.read(tokens[kept:], self._cache)
+        self._reading = Reading(model, self._cache, tokens[kept:])
+        self._hidden = self._reading.hidden
         self._tokens = list(tokens)
 
     @torch.inference_mode()
@@ -62,8 +63,9 @@ class Puna(Engine):
 
     def rank(self, candidates: Candidates) -> list[float]:
         """Score the candidates' trie."""
-        reading = Reading(self._reader.model, self._cache, self._hidden, self._cache.length)
-        return [float(each.sum()) for each in score(reading, [list(one) for one in candidates], end=self._end)]
+        return [
+            float(each.sum()) for each in score(self._reading, [list(one) for one in candidates], end=self._end)
+        ]
 
     def ask(self, question: Job) -> None:
         """Ask as a user does."""
