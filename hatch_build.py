@@ -23,10 +23,12 @@ class Kernels(BuildHookInterface):
             raise FileNotFoundError(source)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        reason = module.build()
+        compiled, reason = module.build()
         if reason:
-            self.app.display_warning(f"Puna's own kernels were not compiled: {reason}. Torch does their work.")
+            self.app.display_warning(f"Not all of Puna's own kernels were compiled: {reason}.")
+        if not compiled:
+            self.app.display_warning("Torch does their work.")
             return
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
-        build_data["artifacts"].append("src/puna/native/kernels.so")
+        build_data["artifacts"].append("src/puna/native/kernels-*.so")

@@ -6,7 +6,7 @@ from torch import Tensor
 from puna.llama.config import LlamaConfig
 from puna.llama.linear import default_dtype
 from puna.llama.model import Llama
-from puna.llama.packed import Packed, can_pack
+from puna.llama.packed import Packed, engine_for
 from puna.weights.checkpoint import Checkpoint
 
 
@@ -17,12 +17,13 @@ def load(checkpoint: Checkpoint, *, dtype: torch.dtype | None = None, device: to
     the embedding where the file has it in bf16. All else is fp32; see the numbers policy in CONTRIBUTING.
     """
     config = LlamaConfig.from_dict(checkpoint.config)
-    dtype = dtype or default_dtype(device)
+    engine = engine_for(config, dtype) if torch.device(device).type == "cpu" else None
     with torch.device("meta"):
         model = Llama(config)  # blank: every tensor is assigned below
-    if dtype == torch.bfloat16 and torch.device(device).type == "cpu" and can_pack(config):
-        model.packed = Packed(config, checkpoint)
+    if engine is not None:
+        model.packed = Packed(config, checkpoint, engine)
         return model.eval().requires_grad_(False)
+    dtype = dtype or default_dtype(device)
     gpu = torch.device(device).type == "cuda"
     table = "model.embed_tokens.weight"
     head = table if config.tied else "lm_head.weight"

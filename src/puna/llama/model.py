@@ -66,9 +66,14 @@ class Llama(nn.Module):
     def dtype(self) -> torch.dtype:
         """Type of the matrix products."""
         if self.packed is not None:
-            return torch.bfloat16
+            return self.packed.engine.dtype
         weight: Tensor = self.get_parameter("model.layers.0.mlp.up_proj.weight")
         return weight.dtype
+
+    @property
+    def engine(self) -> str:
+        """What computes: "amx", "avx512", "avx2" or "neon", which are `puna.native`'s, or "torch"."""
+        return self.packed.engine.name if self.packed is not None else "torch"
 
     @property
     def device(self) -> torch.device:

@@ -14,25 +14,28 @@ from torch import Tensor
 from puna.llama.cache import Cache
 from puna.llama.config import LlamaConfig
 from puna.llama.rope import tables
-from puna.native.library import Layer, Matrix, Model, Pass, kernels, library, matrix, pack
+from puna.native.library import Engine, Layer, Matrix, Model, Pass, engines
 from puna.shapes import Bool, Float, Int
 from puna.weights.checkpoint import Checkpoint
 
 FEW = 3  # of layers.h: a chain of up to so many tokens is multiplied row by row
-_EXACT = frozenset({"Q4_0", "Q4_1", "Q8_0", "BF16"})  # types of which the packed form keeps every bit
+_EXACT = frozenset({"Q4_0", "Q4_1", "Q8_0", "BF16"})  # types of which the packed form always keeps every bit
 
 
-def can_pack(config: LlamaConfig) -> bool:
-    """Tell whether the kernels are there and take a model of these sizes."""
+def engine_for(config: LlamaConfig, dtype: torch.dtype | None) -> Engine | None:
+    """Give the fastest kernels that take a model of these sizes, with products in `dtype` if that is given."""
     whole = all(size % 32 == 0 for size in (config.width, config.ffn_width, config.head_dim))
-    return whole and not config.mlp_bias and library() is not None
+    if not whole or config.mlp_bias:
+        return None
+    return next((engine for engine in engines().values() if dtype in (None, engine.dtype)), None)
 
 
 class Packed:
     """A checkpoint's weights in column tiles, and the passes over them."""
 
-    def __init__(self, config: LlamaConfig, checkpoint: Checkpoint) -> None:
+    def __init__(self, config: LlamaConfig, checkpoint: Checkpoint, engine: Engine) -> None:
         self.config = config
+        self.engine = engine
         self._checkpoint = checkpoint
         self._alive: list[object] = []
         layers = (Layer * config.layers)(*(self._layer(f"model.layers.{n}.") for n in range(config.layers)))
@@ -43,7 +46,7 @@ class Packed:
         head = embedding if config.tied else self._matrix({"lm_head": rows}, config.width)
         self._embedding = embedding
         kind = checkpoint.type_name("model.embed_tokens.weight")
-        self._table = None if kind in _EXACT else checkpoint.tensor("model.embed_tokens.weight", torch.float32)
+        self._table = None if kind in _EXACT or engine.dtype == torch.float32 else checkpoint.tensor("model.embed_tokens.weight", torch.float32)
         self._model = Model(
             config.width,
             config.heads,
@@ -71,7 +74,7 @@ class Packed:
             raise IndexError(f"token ids are 0 to {self.config.vocab_size - 1}")
         x = torch.empty(count, self.config.width)
         if self._table is None:
-            kernels().puna_rows(byref(self._embedding), (c_int64 * count)(*tokens), count, x.data_ptr())
+            self.engine.kernels.puna_rows(byref(self._embedding), (c_int64 * count)(*tokens), count, x.data_ptr())
         else:
             x.copy_(self._table[torch.tensor(tokens)])
         cos, sin, slots, zeros = self._line(start + count, cache.span)
@@ -90,7 +93,7 @@ class Packed:
             slots.data_ptr() + placed + 4,
             *(None, None, None),
         )
-        _check(kernels().puna_forward(byref(self._model), byref(given), torch.get_num_threads()))
+        _check(self.engine.kernels.puna_forward(byref(self._model), byref(given), torch.get_num_threads()))
         return x
 
     def forward(
@@ -123,7 +126,7 @@ class Packed:
         given = Pass(
             count, slots, cache.capacity, mask is None, *(t.data_ptr() if t.numel() else None for t in tensors)
         )
-        _check(kernels().puna_forward(byref(self._model), byref(given), torch.get_num_threads()))
+        _check(self.engine.kernels.puna_forward(byref(self._model), byref(given), torch.get_num_threads()))
         return x
 
     def embed(self, tokens: Int[Tensor, " T"]) -> Float[Tensor, "T D"]:
@@ -133,7 +136,7 @@ class Packed:
             return self._table[tokens]
         out = torch.empty(len(tokens), self.config.width)
         tokens = tokens.long().contiguous()
-        kernels().puna_rows(byref(self._embedding), tokens.data_ptr(), len(tokens), out.data_ptr())
+        self.engine.kernels.puna_rows(byref(self._embedding), tokens.data_ptr(), len(tokens), out.data_ptr())
         return out
 
     def logits(self, hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
@@ -141,7 +144,7 @@ class Packed:
         hidden = hidden.contiguous()
         out = torch.empty(len(hidden), self.config.vocab_size)
         _check(
-            kernels().puna_logits(
+            self.engine.kernels.puna_logits(
                 byref(self._model), hidden.data_ptr(), len(hidden), out.data_ptr(), torch.get_num_threads()
             )
         )
@@ -160,7 +163,7 @@ class Packed:
         first = torch.searchsorted(wanted, strips).to(torch.int32)
         mass, picked = torch.empty(len(used)), torch.empty(len(rows))
         _check(
-            kernels().puna_masses(
+            self.engine.kernels.puna_masses(
                 byref(self._model),
                 hidden.data_ptr(),
                 len(hidden),
@@ -227,7 +230,7 @@ class Packed:
             bias = torch.cat(
                 [self._checkpoint.tensor(f"{name}.bias", torch.float32)[order] for name, order in parts.items()]
             )
-        made, alive = matrix(packed, width, torch.tensor(picks), bias)
+        made, alive = self.engine.matrix(packed, width, torch.tensor(picks), bias)
         self._alive += alive
         return made
 
@@ -235,11 +238,12 @@ class Packed:
         kind = self._checkpoint.type_name(name)
         if kind in ("Q4_0", "Q4_1"):
             rows = self._checkpoint.rows(name)
-            return "q4", pack("q4", rows if kind == "Q4_1" else _with_least(rows), order)
+            return "q4", self.engine.pack("q4", rows if kind == "Q4_1" else _with_least(rows), order)
         if kind == "Q8_0":
-            return "q8", pack("q8", self._checkpoint.rows(name), order)
-        dense = self._checkpoint.tensor(name, torch.bfloat16)
-        return "bf16", pack("bf16", dense.view(torch.uint8), order)
+            return "q8", self.engine.pack("q8", self._checkpoint.rows(name), order)
+        form = "bf16" if kind == "BF16" or self.engine.dtype == torch.bfloat16 else "f32"
+        dense = self._checkpoint.tensor(name, torch.bfloat16 if form == "bf16" else torch.float32)
+        return form, self.engine.pack(form, dense.view(torch.uint8), order)
 
     def _gain(self, name: str) -> int:
         gain = self._checkpoint.tensor(name, torch.float32)

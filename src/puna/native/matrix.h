@@ -3,11 +3,16 @@
 // A block holds the weights of 16 pairs of inputs times 16 outputs, the order in which AMX reads its second operand.
 // Forms: BF16, 1024 bytes a block. Q4 (ggml's Q4_0 and Q4_1), 320 bytes: value = scale * q + least, q of 0 to 15.
 // Q8 (ggml's Q8_0), 544 bytes: value = scale * q. Scales are fp16, one for each output of a block, as in the file.
+// F32, 2048 bytes: 32 inputs times 16 outputs, not in pairs; AMX does not take it.
 #pragma once
-#include "simd.h"
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
-enum { BF16, Q4, Q8 };
-static const int block_bytes[] = {1024, 320, 544};
+typedef uint16_t bf16;
+
+enum { BF16, Q4, Q8, F32 };
+static const int block_bytes[] = {1024, 320, 544, 2048};
 
 typedef struct {
     const uint8_t *data;
@@ -20,52 +25,25 @@ typedef struct {
     int32_t strips, blocks;
 } Matrix;
 
-static const float integers[16] __attribute__((aligned(64))) = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-// fp16 of 16 outputs -> fp32, each twice: those of outputs 0..7 and of 8..15.
-static inline void doubled(const uint8_t *half, __m512 out[2]) {
-    const __m512i low = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-    __m512 value = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)half));
-    out[0] = _mm512_permutexvar_ps(low, value);
-    out[1] = _mm512_permutexvar_ps(_mm512_add_epi32(low, _mm512_set1_epi32(8)), value);
+// What is used once a pass, in the order it lies in, is asked for so many bytes before.
+#define AHEAD 4096
+static inline void fetch(const void *data, int bytes) {
+    for (int line = 0; line < bytes; line += 64) __builtin_prefetch((const char *)data + line, 0, 3);
 }
 
-static inline void unpack_q4(const uint8_t *block, bf16 *out) {
-    __m512 scale[2], least[2];
-    doubled(block + 256, scale);
-    doubled(block + 288, least);
-    const __m512 table = _mm512_load_ps(integers);
-    for (int pair = 0; pair < 16; pair++) {
-        __m512i both = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(block + 16 * pair)));
-        __m512 first = _mm512_permutexvar_ps(both, table);  // looks at the low four bits only
-        __m512 second = _mm512_cvtepi32_ps(_mm512_srli_epi32(both, 4));
-        first = _mm512_fmadd_ps(first, scale[0], least[0]);
-        second = _mm512_fmadd_ps(second, scale[1], least[1]);
-        _mm512_store_si512(out + 32 * pair, (__m512i)_mm512_cvtne2ps_pbh(second, first));
-    }
+static inline size_t up(size_t value, size_t to) { return (value + to - 1) / to * to; }
+
+static inline float from_bits(uint32_t bits) {
+    float out;
+    memcpy(&out, &bits, 4);
+    return out;
 }
 
-static inline void unpack_q8(const uint8_t *block, bf16 *out) {
-    __m512 scale[2];
-    doubled(block + 512, scale);
-    for (int pair = 0; pair < 16; pair++) {
-        const __m128i *in = (const __m128i *)(block + 32 * pair);
-        __m512 first = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(in)));
-        __m512 second = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(in + 1)));
-        first = _mm512_mul_ps(first, scale[0]);
-        second = _mm512_mul_ps(second, scale[1]);
-        _mm512_store_si512(out + 32 * pair, (__m512i)_mm512_cvtne2ps_pbh(second, first));
-    }
-}
+static inline float from_bf16(bf16 value) { return from_bits((uint32_t)value << 16); }
 
-// Give a tile's blocks in bf16: the weights themselves, or unpacked into `room`.
-static inline const bf16 *in_bf16(const Tile *tile, int blocks, bf16 *room) {
-    if (tile->form == BF16) return (const bf16 *)tile->data;
-    for (int block = 0; block < blocks; block++) {
-        const uint8_t *data = tile->data + (size_t)block_bytes[tile->form] * block;
-        fetch(data + AHEAD, block_bytes[tile->form]);
-        if (tile->form == Q4) unpack_q4(data, room + 512 * block);
-        else unpack_q8(data, room + 512 * block);
-    }
-    return room;
+static inline float from_half(uint16_t half) {
+    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, size = half & 0x7fff;
+    if (size >= 0x7c00) return from_bits(sign | 0x7f800000 | size << 13);  // infinite, or no number
+    if (size < 0x400) return (sign ? -0x1p-24f : 0x1p-24f) * (float)size;
+    return from_bits(sign | ((size << 13) + (112u << 23)));
 }

@@ -22,7 +22,9 @@ static void pack(void *argument, int thread, int threads) {
             const uint8_t *from = job->rows + job->row_bytes * source;
             for (int block = 0; block < job->blocks; block++) {
                 uint8_t *to = out + (size_t)block_bytes[job->form] * block;
-                if (job->form == BF16) {
+                if (job->form == F32) {
+                    for (int k = 0; k < 32; k++) memcpy(to + 64 * k + 4 * n, from + 128 * block + 4 * k, 4);
+                } else if (job->form == BF16) {
                     for (int pair = 0; pair < 16; pair++) memcpy(to + 64 * pair + 4 * n, from + 64 * block + 4 * pair, 4);
                 } else if (job->form == Q8) {  // ggml: fp16 scale, 32 numbers
                     const uint8_t *in = from + 34 * block;
@@ -50,18 +52,19 @@ static void rows_of(const Matrix *matrix, const int64_t *outputs, int count, flo
         for (int block = 0; block < matrix->blocks; block++) {
             const uint8_t *data = tile->data + (size_t)block_bytes[tile->form] * block;
             float scale = 1, least = 0;
-            if (tile->form != BF16) {
+            if (tile->form == Q4 || tile->form == Q8) {
                 uint16_t half;
                 memcpy(&half, data + (tile->form == Q4 ? 256 : 512) + 2 * n, 2);
-                scale = _cvtsh_ss(half);
+                scale = from_half(half);
                 if (tile->form == Q4) {
                     memcpy(&half, data + 288 + 2 * n, 2);
-                    least = _cvtsh_ss(half);
+                    least = from_half(half);
                 }
             }
             for (int k = 0; k < 32; k++) {
                 float value;
-                if (tile->form == BF16) value = from_bf16(((const bf16 *)data)[32 * (k / 2) + 2 * n + k % 2]);
+                if (tile->form == F32) value = ((const float *)data)[16 * k + n];
+                else if (tile->form == BF16) value = from_bf16(((const bf16 *)data)[32 * (k / 2) + 2 * n + k % 2]);
                 else if (tile->form == Q8) value = scale * (float)(int8_t)data[32 * (k / 2) + 2 * n + k % 2];
                 else value = scale * (float)(data[16 * (k / 2) + 2 * (n % 8) + k % 2] >> (n < 8 ? 0 : 4) & 15) + least;
                 *out++ = value;

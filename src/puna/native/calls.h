@@ -1,14 +1,11 @@
-// A Llama's layers and head over packed weights, for CPUs with AMX. See README.md beside this file.
+// What Python calls, and the memory that passes share.
+#pragma once
 #include "head.h"
 #include "pack.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
 static int most(int a, int b) { return a > b ? a : b; }
-
-static size_t product_room(const Model *model) {
-    return (size_t)most(most(model->width, model->ffn), model->heads * model->size) / 32 * 2048 + CHUNK * 128 + 4096;
-}
 
 // Memory from one allocation, in pieces of whole cache lines.
 typedef struct {
@@ -39,11 +36,11 @@ static int borrow(size_t bytes) {
 
 // Run all layers and the last norm over pass->x. Returns 0, or -1 where memory is out.
 EXPORT int puna_forward(const Model *model, const Pass *pass, int threads) {
-    const size_t rows = up(pass->tokens, 32), query_rows = up((size_t)pass->tokens * (model->heads / model->kv_heads), 32);
+    const size_t rows = up(pass->tokens, TOGETHER), query_rows = up((size_t)pass->tokens * (model->heads / model->kv_heads), TOGETHER);
     Work work = {.model = model, .pass = pass, .few = pass->chain && pass->tokens <= FEW};
-    const size_t attention = attention_room(pass->tokens, model->size), product = product_room(model);
+    const size_t attention = attention_room(pass->slots, pass->tokens, model->size), product = product_room(most(most(model->width, model->ffn), model->heads * model->size) / 32);
     work.room = up(attention > product ? attention : product, 64);
-    const int few_rows = work.few && pass->tokens * (model->heads / model->kv_heads) <= 32;
+    const int few_rows = work.few && pass->tokens * (model->heads / model->kv_heads) <= TOGETHER;
     work.ranges = few_rows && pass->slots > RANGE ? (pass->slots + RANGE - 1) / RANGE : 0;
     const int parts = work.ranges * model->kv_heads;
     if (threads > MOST_THREADS) threads = MOST_THREADS;
@@ -51,18 +48,18 @@ EXPORT int puna_forward(const Model *model, const Pass *pass, int threads) {
     int failed = 0;
     for (int twice = 0; twice < 2 && !failed; twice++) {  // first to measure, then to hand out
         Arena arena = {twice ? memory.start : NULL, 0};
-        work.normed = take(&arena, rows * model->width * 2);
-        work.mixed = take(&arena, rows * model->heads * model->size * 2);
-        work.inner = take(&arena, rows * model->ffn * 2);
-        work.queries = take(&arena, query_rows * model->kv_heads * model->size * 2);
-        work.own_keys = take(&arena, (size_t)pass->tokens * model->kv_heads * model->size * 2);
-        work.own_values = take(&arena, (size_t)pass->tokens * model->kv_heads * model->size * 2);
+        work.normed = take(&arena, sizeof(Number) * rows * model->width);
+        work.mixed = take(&arena, sizeof(Number) * rows * model->heads * model->size);
+        work.inner = take(&arena, sizeof(Number) * rows * model->ffn);
+        work.queries = take(&arena, sizeof(Number) * query_rows * model->kv_heads * model->size);
+        work.own_keys = take(&arena, sizeof(Number) * (size_t)pass->tokens * model->kv_heads * model->size);
+        work.own_values = take(&arena, sizeof(Number) * (size_t)pass->tokens * model->kv_heads * model->size);
         work.rooms = take(&arena, work.room * threads);
         work.counters = take(&arena, sizeof(atomic_int) * 5 * MOST_THREADS * model->layers);
         work.parts = take(&arena, sizeof(Part) * parts);
-        float *values = take(&arena, sizeof(float) * 32 * model->size * parts);
+        float *values = take(&arena, sizeof(float) * TOGETHER * model->size * parts);
         if (!twice) failed = borrow(arena.used);
-        for (int i = 0; twice && i < parts; i++) work.parts[i].values = values + (size_t)i * 32 * model->size;
+        for (int i = 0; twice && i < parts; i++) work.parts[i].values = values + (size_t)i * TOGETHER * model->size;
     }
     if (!failed) {
         memset(work.counters, 0, sizeof(atomic_int) * 5 * MOST_THREADS * model->layers);
@@ -73,22 +70,23 @@ EXPORT int puna_forward(const Model *model, const Pass *pass, int threads) {
 }
 
 static int with_head(Head *head, int few, int threads) {
-    const size_t rows = up(head->rows, 32), slices = (head->head->strips + SLICE - 1) / SLICE;
-    head->room = up((size_t)head->head->blocks * 2048 + rows * 256 + 4096, 64);
+    const size_t rows = up(head->rows, TOGETHER), slices = (head->head->strips + SLICE - 1) / SLICE;
+    head->room = up(product_room(head->head->blocks) + rows * 256, 64);
+    head->few = few;
     if (threads > MOST_THREADS) threads = MOST_THREADS;
     begin();
     int failed = 0;
     for (int twice = 0; twice < 2 && !failed; twice++) {
         Arena arena = {twice ? memory.start : NULL, 0};
-        head->tiles = take(&arena, rows * head->width * 2);
+        head->inputs = take(&arena, sizeof(Number) * rows * head->width);
         head->tops = take(&arena, slices * head->rows * 4);
         head->sums = take(&arena, slices * head->rows * 4);
         head->rooms = take(&arena, head->room * threads);
-        head->counters = take(&arena, sizeof(atomic_int) * (FEW + 1));
+        head->counters = take(&arena, sizeof(atomic_int));
         if (!twice) failed = borrow(arena.used);
     }
     if (!failed) {
-        memset(head->counters, 0, sizeof(atomic_int) * (FEW + 1));
+        memset(head->counters, 0, sizeof(atomic_int));
         run(few ? write_few_logits : read_head, head, threads);
     }
     end();
@@ -111,7 +109,7 @@ EXPORT int puna_masses(const Model *model, const float *hidden, int rows, float 
     return with_head(&head, 0, threads);
 }
 
-// Bring rows as stored (bf16, ggml's Q4_1, ggml's Q8_0) into column tiles of 16 outputs.
+// Bring rows as stored (bf16, ggml's Q4_1, ggml's Q8_0, fp32) into column tiles of 16 outputs.
 EXPORT void puna_pack(int form, const uint8_t *rows, size_t row_bytes, const int32_t *order, int tiles, int blocks,
                       uint8_t *out, int threads) {
     Packing job = {form, tiles, blocks, rows, row_bytes, order, out};

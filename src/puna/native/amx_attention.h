@@ -7,19 +7,8 @@
 // places of its keys. Keys that a row sees one by one (a tree's) are summed in the order of its own list.
 #pragma once
 #include <float.h>
-#include <math.h>
 
-#include "amx.h"
-
-typedef struct {
-    bf16 *keys, *values;  // of one layer and kv-head
-    const bf16 *own_keys, *own_values;  // the new tokens', row by row [T, E]
-    const bf16 *queries;  // [T * G rows, E], readable to a multiple of 32 rows
-    const int32_t *low, *high;  // slots [low, high) that token t may see
-    const uint8_t *mask;  // [T, slots] or NULL
-    const int32_t *first, *list;  // token t also sees the new tokens list[first[t] .. first[t + 1]), or NULL
-    int32_t tokens, groups, size, slots;
-} Attention;
+#include "amx_tiles.h"
 
 static inline void put_key(bf16 *keys, int size, int slot, int dimension, uint32_t pair) {
     bf16 *block = keys + (size_t)(slot / 32) * 32 * size;
@@ -49,15 +38,6 @@ static inline void put_values(bf16 *values, int size, int slot, int dimension, _
     __m512i low = _mm512_cvtepu16_epi32(even), high = _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16);
     _mm512_store_si512(block, _mm512_or_si512(low, high));
 }
-
-// What up to 32 rows took from a range of slots: sums of values, weighted relative to 2^top, and of the weights.
-typedef struct {
-    float *values;  // [32, E]
-    float tops[32], totals[32];
-} Part;
-
-// What takes scores to exponents of 2.
-static inline float scale_of(const Attention *at) { return 1.44269504f / sqrtf((float)at->size); }
 
 // A new highest exponent for a row: what it has becomes relative to it.
 static inline void raise(Part *part, int row, float top, int size) {
@@ -102,8 +82,8 @@ static inline float weigh(const float *scores, bf16 *weights, int count, float b
     const __m512bh ones = (__m512bh)_mm512_set1_epi16(0x3f80);
     __m512 sum = _mm512_setzero_ps();
     for (int slot = 0; slot < count; slot += 32) {
-        __m512 a = exp2_ps(_mm512_fmsub_ps(_mm512_load_ps(scores + slot), scale, tops));
-        __m512 b = exp2_ps(_mm512_fmsub_ps(_mm512_load_ps(scores + slot + 16), scale, tops));
+        __m512 a = exp2_of(_mm512_fmsub_ps(_mm512_load_ps(scores + slot), scale, tops));
+        __m512 b = exp2_of(_mm512_fmsub_ps(_mm512_load_ps(scores + slot + 16), scale, tops));
         __m512bh both = _mm512_cvtne2ps_pbh(b, a);
         sum = _mm512_dpbf16_ps(sum, both, ones);  // of the weights as they are used, so that they add up to 1
         _mm512_store_si512(weights + (size_t)slot * 16, (__m512i)both);
@@ -120,17 +100,13 @@ static inline float dot(const bf16 *a, const bf16 *b, int size) {
 #define NEARBY 256  // slots whose scores, of 32 rows, stay in the nearest cache
 
 // Bytes that attention over so many slots needs for itself.
-static inline size_t attention_room(int tokens, int size) {
+static inline size_t attention_room(int slots, int tokens, int size) {
+    (void)slots;  // they come NEARBY at a time
     return 32 * NEARBY * 6 + 32 * (size_t)size * 4 + (size_t)tokens * 4 + 4096;
 }
 
-static inline int rows_from(const Attention *at, int row) {
-    const int rows = at->tokens * at->groups - row;
-    return rows > 32 ? 32 : rows;
-}
-
 // Up to 32 rows from `row` on, of (t, g), over slots [from, to), multiples of 32, some at a time.
-static void gather(const Attention *at, int row, int rows, int from, int to, uint8_t *room, Part *part) {
+static void gather_slots(const Attention *at, int row, int rows, int from, int to, uint8_t *room, Part *part) {
     const int size = at->size, deep = size / 32, halves = rows > 16 ? 2 : 1;
     const float scale = scale_of(at);
     float *scores = (float *)room;
@@ -184,7 +160,7 @@ static void gather_own(const Attention *at, int row, int rows, uint8_t *room, Pa
         for (int j = 0; j < count; j += 16) {
             const __mmask16 some = first_lanes(count - j);
             __m512 e = _mm512_sub_ps(_mm512_maskz_loadu_ps(some, own + j), _mm512_set1_ps(top));
-            _mm512_mask_storeu_ps(own + j, some, exp2_ps(e));
+            _mm512_mask_storeu_ps(own + j, some, exp2_of(e));
         }
         for (int j = 0; j < count; j++) part->totals[r] += own[j];
         for (int e = 0; e < size; e += 16) {
@@ -198,54 +174,65 @@ static void gather_own(const Attention *at, int row, int rows, uint8_t *room, Pa
     }
 }
 
-// Put a row (t, g)'s E numbers, in bf16, at place (t, g * E) of a matrix in A-tiles [row / 16][out_blocks][16][32].
-static inline void put_row(const Attention *at, int row, const float *values, float total, bf16 *out, int out_blocks) {
-    const int token = row / at->groups, group = row % at->groups;
-    const __m512 by = _mm512_set1_ps(1.0f / total);
-    for (int e = 0; e < at->size; e += 16) {
-        bf16 *to = out + tile_place(token, (group * at->size + e) / 32, out_blocks) + e % 32;
-        _mm256_store_si256((__m256i *)to, to_bf16(_mm512_mul_ps(_mm512_load_ps(values + e), by)));
+// Up to 32 rows from `row` on, of (t, g), over slots [from, to), multiples of 32, and over their own lists.
+static void gather(const Attention *at, int row, int rows, int from, int to, uint8_t *room, Part *part) {
+    gather_slots(at, row, rows, from, to, room, part);
+    if (at->first) gather_own(at, row, rows, room, part);
+}
+
+// Rotate as `rotate` does, into a row of E; gives the 16 pairs of dimensions.
+static inline __m512i turn(const Work *work, int token, int part, const float *c, bf16 *to) {
+    Vec a[VECS], b[VECS];
+    rotate(work, token, part, c, a, b);
+    __m256i first = to_bf16(a[0]), second = to_bf16(b[0]);
+    _mm256_storeu_si256((__m256i *)(to + 16 * part), first);
+    _mm256_storeu_si256((__m256i *)(to + work->model->size / 2 + 16 * part), second);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+}
+
+static void keep_keys(const Work *work, int layer, int kv, int part, int row, int rows, const float *c) {
+    const Pass *pass = work->pass;
+    const int size = work->model->size, first = 16 * part, second = size / 2 + 16 * part;
+    bf16 *own = work->own_keys + ((size_t)kv * pass->tokens + row) * size;
+    bf16 *keys = pass->keys + ((size_t)layer * work->model->kv_heads + kv) * pass->capacity * size;
+    for (int r = 0; r < rows;) {
+        __m512i pairs[16];
+        if (rows - r >= 16 && in_line(pass->slot + row + r, 16)) {
+            for (int i = 0; i < 16; i++)
+                pairs[i] = turn(work, row + r + i, part, c + 32 * (r + i), own + (size_t)(r + i) * size);
+            put_keys(keys, size, pass->slot[row + r], first, second, pairs);
+            r += 16;
+            continue;
+        }
+        uint32_t each[16];
+        _mm512_storeu_si512(each, turn(work, row + r, part, c + 32 * r, own + (size_t)r * size));
+        for (int i = 0; i < 8; i++) {
+            put_key(keys, size, pass->slot[row + r], first + 2 * i, each[i]);
+            put_key(keys, size, pass->slot[row + r], second + 2 * i, each[8 + i]);
+        }
+        r++;
     }
 }
 
-static inline int first_block(const Attention *at, int row) {
-    const int token = row / at->groups;
-    return at->low[token] < at->high[token] ? at->low[token] / 32 : -1;
-}
-
-// Rows [row, row + 32) of (t, g), all that they see. Those that begin in different blocks (packed prompts') go apart: a
-// row's slots are cut as they are counted from its own beginning.
-static void attend(const Attention *at, int row, bf16 *out, int out_blocks, uint8_t *room) {
-    Part part = {.values = (float *)room};
-    room += (size_t)32 * at->size * 4;
-    for (int end = row + rows_from(at, row), next; row < end; row = next) {
-        const int from = first_block(at, row);
-        int to = 0;
-        for (next = row; next < end && first_block(at, next) == from; next++) {
-            const int high = at->high[next / at->groups];
-            to = high > to ? high : to;
+static void keep_values(const Work *work, int layer, int kv, int part, int row, int rows, const float *c) {
+    const Pass *pass = work->pass;
+    const int size = work->model->size, e = 32 * part;
+    bf16 *own = work->own_values + ((size_t)kv * pass->tokens + row) * size + e;
+    bf16 *values = pass->values + ((size_t)layer * work->model->kv_heads + kv) * pass->capacity * size;
+    for (int r = 0; r < rows; r++)
+        for (int half = 0; half < 32; half += 16)
+            _mm256_storeu_si256((__m256i *)(own + (size_t)r * size + half), to_bf16(_mm512_load_ps(c + 32 * r + half)));
+    for (int r = 0; r < rows;) {
+        const bf16 *here = own + (size_t)r * size;
+        const int slot = pass->slot[row + r];
+        if (rows - r >= 2 && in_line(pass->slot + row + r, 2)) {
+            for (int half = 0; half < 32; half += 16)
+                put_values(values, size, slot, e + half, _mm256_loadu_si256((const __m256i *)(here + half)),
+                           _mm256_loadu_si256((const __m256i *)(here + size + half)));
+            r += 2;
+            continue;
         }
-        gather(at, row, next - row, from < 0 ? 0 : from * 32, from < 0 ? 0 : (to + 31) / 32 * 32, room, &part);
-        if (at->first) gather_own(at, row, next - row, room, &part);
-        for (int r = 0; r < next - row; r++)
-            put_row(at, row + r, part.values + (size_t)r * at->size, part.totals[r], out, out_blocks);
-    }
-}
-
-// What rows took from several ranges, put together in the ranges' order; parts[0] is used up.
-static void merge(const Attention *at, Part *parts, int count, bf16 *out, int out_blocks) {
-    for (int row = 0; row < rows_from(at, 0); row++) {
-        float top = -INFINITY, total = 0;
-        for (int i = 0; i < count; i++) top = parts[i].tops[row] > top ? parts[i].tops[row] : top;
-        float *sum = parts[0].values + (size_t)row * at->size;
-        for (int i = 0; i < count; i++) {
-            const float by = exp2f(parts[i].tops[row] - top), *values = parts[i].values + (size_t)row * at->size;
-            total += by * parts[i].totals[row];
-            for (int e = 0; e < at->size; e += 16) {
-                __m512 before = i ? _mm512_load_ps(sum + e) : _mm512_setzero_ps();
-                _mm512_store_ps(sum + e, _mm512_fmadd_ps(_mm512_set1_ps(by), _mm512_load_ps(values + e), before));
-            }
-        }
-        put_row(at, row, sum, total, out, out_blocks);
+        for (int i = 0; i < 32; i++) put_value(values, size, slot, e + i, here[i]);
+        r++;
     }
 }

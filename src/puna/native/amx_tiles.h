@@ -1,8 +1,8 @@
 // Products of 16 x 32 by 32 x 16 bf16 tiles with sums in fp32. A row's sums do not depend on the rows beside it.
 #pragma once
-#include "simd.h"
+#include "amx_numbers.h"
 
-static inline void tiles_on(void) {
+static inline void enter(void) {
     static const struct {
         uint8_t palette, start, reserved[14];
         uint16_t bytes[16];
@@ -11,7 +11,7 @@ static inline void tiles_on(void) {
     _tile_loadconfig(&all);
 }
 
-static inline void tiles_off(void) { _tile_release(); }
+static inline void leave(void) { _tile_release(); }
 
 // c[16 * rows][stride] = a · b over `blocks` of 32, or += with `more`. Row tile r of `a` begins at a + r * rows_apart,
 // its block k at k * a_step from there, with `a_stride` bytes from row to row; the two column tiles' block k at
@@ -64,23 +64,4 @@ static inline __attribute__((always_inline)) void multiply_tiles(
     _tile_stored(0, c, 4 * stride);
     _tile_stored(1, c + 16, 4 * stride);
 #undef LOAD_A
-}
-
-// The blocks of a product that are multiplied at a time: two column tiles of them, 36 KiB, stay in the nearest cache.
-#define NEAR 18
-
-// c[rows][32] for `rows` rows of A-tiles times two column tiles. Sums run over the blocks in their order.
-static void multiply_strip(int rows, int blocks, const bf16 *a, const bf16 *b0, const bf16 *b1, float *c) {
-    const int parts = (blocks + NEAR - 1) / NEAR, size = (blocks + parts - 1) / parts;
-    for (int start = 0; start < blocks; start += size) {
-        const int count = start + size < blocks ? size : blocks - start;
-        for (int row = 0; row < rows; row += 32) {
-            const bf16 *tiles = a + ((size_t)(row / 16) * blocks + start) * 512;
-            const bf16 *b = b0 + (size_t)start * 512, *d = b1 + (size_t)start * 512;
-            if (start) multiply_tiles(rows - row > 16 ? 2 : 1, count, tiles, (size_t)blocks * 512, 512, 64, b, d, 512,
-                                      c + 32 * row, 32, 1, 1);
-            else multiply_tiles(rows - row > 16 ? 2 : 1, count, tiles, (size_t)blocks * 512, 512, 64, b, d, 512,
-                                c + 32 * row, 32, 1, 0);
-        }
-    }
 }

@@ -1,6 +1,6 @@
 // One row of inputs times weights as they are stored, for the few rows of writing: no tile is unpacked.
 #pragma once
-#include "matrix.h"
+#include "amx_unpack.h"
 
 // Inputs as integers: x = scale * (128 * high + low) in each block of 32, high and low in int8. That keeps 15 bits of
 // the block's largest, where bf16 keeps 8 of each, and the sums of products are exact.
@@ -125,4 +125,22 @@ static inline __m512 row_times_bf16(const Row *row, const Tile *tile, int blocks
 static inline __m512 row_times(const Row *row, const Tile *tile, int blocks) {
     if (tile->form == Q4) return row_times_q4(row, tile, blocks);
     return tile->form == Q8 ? row_times_q8(row, tile, blocks) : row_times_bf16(row, tile, blocks);
+}
+
+typedef struct {
+    Row row[FEW];
+    int count, blocks;
+} FewRows;
+
+static FewRows few_rows(const bf16 *tiles, int count, int blocks, uint8_t *room) {
+    FewRows rows = {.count = count, .blocks = blocks};
+    for (int r = 0; r < count; r++) rows.row[r] = as_integers(tiles, r, blocks, room + up(row_bytes(blocks), 64) * r);
+    return rows;
+}
+
+// c[rows][32] = the rows times the two tiles of a strip.
+static void multiply_few(const FewRows *rows, const Tile *tiles, float *c) {
+    for (int r = 0; r < rows->count; r++)
+        for (int tile = 0; tile < 2; tile++)
+            _mm512_store_ps(c + 32 * r + 16 * tile, row_times(rows->row + r, tiles + tile, rows->blocks));
 }
