@@ -12,4 +12,5 @@ from tests.default_model import (  # noqa: E402, F401
     default_path,
     default_tokenizer,
     default_torch,
+    default_torch_fp32,
 )

@@ -52,9 +52,12 @@ def default_bf16(default_path):
 @pytest.fixture(scope="session")
 def default_torch(default_path):
     """Products in bf16 by torch, as on CPUs for which there are no kernels."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("puna.llama.load.can_pack", lambda config: False)
-        return _load(default_path, "bfloat16")
+    return _load(default_path, "bfloat16", engines=False)
+
+
+@pytest.fixture(scope="session")
+def default_torch_fp32(default_path):
+    return _load(default_path, "float32", engines=False)
 
 
 @pytest.fixture(scope="session")
@@ -69,10 +72,13 @@ def default_hf(default_path):
     return model.eval().requires_grad_(False)
 
 
-def _load(path, dtype):
+def _load(path, dtype, *, engines=True):
     import torch
 
     from puna.llama.load import load
     from puna.weights.checkpoint import open_checkpoint
 
-    return load(open_checkpoint(path), dtype=getattr(torch, dtype))
+    with pytest.MonkeyPatch.context() as patch:
+        if not engines:
+            patch.setattr("puna.llama.load.engine_for", lambda config, dtype: None)
+        return load(open_checkpoint(path), dtype=getattr(torch, dtype))

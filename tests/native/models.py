@@ -14,11 +14,9 @@ from torch import Tensor
 from puna.llama.config import LlamaConfig
 from puna.llama.load import load
 from puna.llama.model import Llama
-from puna.native.library import library
+from puna.native.library import Engine, engines
 
-needs_kernels = pytest.mark.skipif(
-    library() is None, reason="the kernels were not compiled, or this CPU has no AMX"
-)
+needs_kernels = pytest.mark.skipif(not engines(), reason="no kernels were compiled, or this CPU runs none")
 
 KINDS = ("F32", "BF16", "Q4_0", "Q4_1", "Q8_0")
 THETA = 10000.0
@@ -133,10 +131,19 @@ def make_stored(changes: dict[str, Any] | None = None, kind: str = "mixed", seed
     return Stored(config, raw)
 
 
-def packed(stored: Stored) -> Llama:
-    model = load(stored, dtype=torch.bfloat16)
-    assert model.packed is not None
+def packed(stored: Stored, engine: Engine) -> Llama:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("puna.llama.load.engine_for", lambda config, dtype: engine)
+        model = load(stored)
+    assert model.engine == engine.name
     return model
+
+
+def by_torch(stored: Stored) -> Llama:
+    """In fp32 without kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("puna.llama.load.engine_for", lambda config, dtype: None)
+        return load(stored, dtype=torch.float32)
 
 
 def rounded(x: Tensor) -> Tensor:
@@ -148,24 +155,25 @@ def formula(
     tokens: Tensor,
     positions: Tensor,
     seen: Tensor,
+    engine: Engine | None,
     *,
-    activations: bool = True,
     low_bit: bool = True,
-    dense: bool = True,
     listed: int = 0,
 ) -> Tensor:
     """Normed hidden states [T, D] in float64; row t attends to the keys s with seen[t, s].
 
-    Rounded to bf16 are `activations`: what goes into a product; `low_bit`: weights that stand in blocks, once they are
-    unpacked, which the kernel for up to three rows leaves out; `dense`: other weights. Everything else is float64, also
-    what the last `listed` tokens give each other in attention (keys that a tree's tokens see one by one).
+    Where `engine` multiplies in bf16, what goes into a product is rounded to it, and weights; but not `low_bit` ones,
+    those that stand in blocks, in the kernel for up to three rows. Everything else is float64, also what the last
+    `listed` tokens give each other in attention (keys that a tree's tokens see one by one). Nothing is rounded for an
+    engine in fp32, or None.
     """
     c = LlamaConfig.from_dict(stored.config)
-    into = rounded if activations else torch.Tensor.double
+    coarse = engine is not None and engine.dtype == torch.bfloat16
+    into = rounded if coarse else torch.Tensor.double
 
     def times(x: Tensor, name: str) -> Tensor:
         weight = stored.exact(f"{name}.weight").double()
-        if low_bit if stored.type_name(f"{name}.weight")[0] == "Q" else dense:
+        if coarse and (low_bit or stored.type_name(f"{name}.weight")[0] != "Q"):
             weight = rounded(weight)
         out = into(x) @ weight.T
         return out + stored.exact(f"{name}.bias").double() if f"{name}.bias" in stored.raw else out
@@ -203,20 +211,17 @@ def formula(
     return norm(x, "model.norm")
 
 
-def chain(stored: Stored, tokens: Tensor, **options: bool) -> Tensor:
+def chain(stored: Stored, tokens: Tensor, engine: Engine | None, **options: bool) -> Tensor:
     count = len(tokens)
-    return formula(stored, tokens, torch.arange(count), torch.ones(count, count).tril().bool(), **options)
+    return formula(stored, tokens, torch.arange(count), torch.ones(count, count).tril().bool(), engine, **options)
 
 
 def random_tokens(stored: Stored, count: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).integers(0, stored.config["vocab_size"], count))
 
 
-EXACTLY = {"activations": False, "low_bit": False, "dense": False}
-
-
-def assert_same(got: Tensor, want: Tensor) -> None:
-    """Equal but for sums in fp32 instead of float64 that now and then tip a rounding to bf16 the other way.
+def assert_same(got: Tensor, want: Tensor, engine: Engine) -> None:
+    """Equal but for sums in fp32 instead of float64, and what they tip: now and then a rounding to bf16 the other way.
 
     Such a step is 2^-8 of one of a row's numbers at most; later layers pass it on, in shares, to all numbers of the row
     and of those that see it. Over five layers the mean comes to 0.005; most mistakes make it 0.1 and more.
@@ -224,6 +229,9 @@ def assert_same(got: Tensor, want: Tensor) -> None:
     assert got.shape == want.shape
     assert got.isfinite().all()
     apart = (got.double() - want).abs() / want.square().mean().sqrt()
+    if engine.dtype == torch.float32:
+        assert apart.max() < 2**-12
+        return
     assert apart.mean() < 2**-7
     assert apart.mean(-1).max() < 2**-6
     assert apart.max() < 2**-4

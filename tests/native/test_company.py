@@ -12,9 +12,8 @@ import torch
 
 from puna.rank.forest import score_forest
 from puna.rank.score import Reading, read, score
-from tests.native.models import assert_same, chain, make_stored, needs_kernels, packed, random_tokens
+from tests.native.models import assert_same, chain, make_stored, packed, random_tokens
 
-pytestmark = needs_kernels
 THREADS = [1, 2, 3]
 
 
@@ -32,8 +31,8 @@ def stored():
 
 
 @pytest.fixture(scope="module")
-def model(stored):
-    return packed(stored)
+def model(stored, engine):
+    return packed(stored, engine)
 
 
 @pytest.mark.parametrize("count", THREADS)
@@ -126,7 +125,7 @@ def test_log_probs(model, count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [5, 40, 100])
-def test_dirt_of_other_passes(stored, model, count: int) -> None:
+def test_dirt_of_other_passes(stored, model, engine, count: int) -> None:
     """Memory is kept between passes; what stands there, not-a-numbers too, must not matter."""
     tokens = random_tokens(stored, count)
     hidden = torch.randn(count, 96)
@@ -139,7 +138,7 @@ def test_dirt_of_other_passes(stored, model, count: int) -> None:
     first = pass_()
     dirty = make_stored({"hidden_size": 128, "intermediate_size": 320}, "F32", seed=2)
     dirty.raw["model.embed_tokens.weight"][1].fill(0xFF)  # fp32's not-a-number
-    other = packed(dirty)
+    other = packed(dirty, engine)
     spoilt = other(random_tokens(dirty, 300), torch.arange(300), None, None)
     assert spoilt.isnan().all()
     assert other.logits(spoilt).isnan().all()
@@ -147,7 +146,7 @@ def test_dirt_of_other_passes(stored, model, count: int) -> None:
         assert torch.equal(again, before)
 
 
-def test_two_threads_of_python() -> None:
+def test_two_threads_of_python(engine) -> None:
     """Each with a model of its own, at the same time."""
     made = [make_stored(seed=seed) for seed in (21, 22)]
     tokens = [random_tokens(stored, 50) for stored in made]
@@ -155,7 +154,7 @@ def test_two_threads_of_python() -> None:
 
     def run(index: int) -> None:
         with torch.inference_mode():
-            model = packed(made[index])
+            model = packed(made[index], engine)
             for _ in range(30):
                 hidden = model(tokens[index], torch.arange(50), None, None)
                 found[index] += [hidden, model.log_probs(hidden, torch.arange(50), tokens[index])]
@@ -167,7 +166,7 @@ def test_two_threads_of_python() -> None:
         worker.join()
     for index, results in enumerate(found):
         assert len(results) == 60
-        assert_same(results[0], chain(made[index], tokens[index]))
+        assert_same(results[0], chain(made[index], tokens[index], engine), engine)
         for place, result in enumerate(results):
             assert torch.equal(result, results[place % 2])
 

@@ -5,25 +5,23 @@ import random
 import pytest
 import torch
 
-from puna.llama.load import load
 from puna.llama.model import causal_mask
 from puna.rank.forest import score_forest
 from puna.rank.score import read, score
 from puna.rank.trie import build_trie
 from tests.native.models import (
-    EXACTLY,
     KINDS,
     SHAPES,
     assert_same,
+    by_torch,
     chain,
     formula,
     make_stored,
-    needs_kernels,
     packed,
     random_tokens,
 )
 
-pytestmark = [needs_kernels, pytest.mark.usefixtures("inference")]
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 @pytest.fixture
@@ -38,8 +36,13 @@ def stored():
 
 
 @pytest.fixture(scope="module")
-def model(stored):
-    return packed(stored)
+def model(stored, engine):
+    return packed(stored, engine)
+
+
+def coarseness(engine) -> float:
+    """How far products in this engine's type may put a number near one."""
+    return 2**-3 if engine.dtype == torch.bfloat16 else 2**-12
 
 
 def read_chunks(model, tokens, sizes, capacity=1):
@@ -58,13 +61,13 @@ def read_chunks(model, tokens, sizes, capacity=1):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", [*KINDS, "mixed"])
-def test_equals_the_formula(shape: str, kind: str) -> None:
+def test_equals_the_formula(engine, shape: str, kind: str) -> None:
     stored = make_stored(SHAPES[shape], kind, seed=len(shape) + len(kind))
     tokens = random_tokens(stored, 37)
-    model = packed(stored)
-    assert_same(model(tokens, torch.arange(37), None, None), chain(stored, tokens))
+    model = packed(stored, engine)
+    assert_same(model(tokens, torch.arange(37), None, None), chain(stored, tokens, engine), engine)
     few, _ = read_chunks(model, tokens, [3])
-    assert_same(few, chain(stored, tokens, low_bit=False))
+    assert_same(few, chain(stored, tokens, engine, low_bit=False), engine)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -72,22 +75,22 @@ def test_formula_equals_torch(shape: str) -> None:
     """The oracle's oracle: fp32, nothing rounded."""
     stored = make_stored(SHAPES[shape], seed=3)
     tokens = random_tokens(stored, 60)
-    got = load(stored, dtype=torch.float32)(tokens, torch.arange(60), None, None)
-    torch.testing.assert_close(got.double(), chain(stored, tokens, **EXACTLY), atol=1e-4, rtol=1e-4)
+    got = by_torch(stored)(tokens, torch.arange(60), None, None)
+    torch.testing.assert_close(got.double(), chain(stored, tokens, None), atol=1e-4, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")
-def long(stored):
+def long(stored, engine):
     """600 tokens and their states; in a chain what comes later changes nothing."""
     tokens = random_tokens(stored, 600)
-    return tokens, chain(stored, tokens), chain(stored, tokens[:3], low_bit=False)
+    return tokens, chain(stored, tokens, engine), chain(stored, tokens[:3], engine, low_bit=False)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 256, 257, 600])
-def test_chains_of_any_length(model, long, count: int) -> None:
+def test_chains_of_any_length(engine, model, long, count: int) -> None:
     tokens, want, few = long
     got = model(tokens[:count], torch.arange(count), None, None)
-    assert_same(got, (few if count <= 3 else want)[:count])
+    assert_same(got, (few if count <= 3 else want)[:count], engine)
 
 
 @pytest.mark.parametrize("sizes", [[4], [5], [16], [31, 33], [32], [8, 256, 4], [300]])
@@ -101,28 +104,28 @@ def test_chunked_equals_one_shot_to_the_last_bit(model, long, sizes: list[int]) 
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_few_rows_over_many_slots(shape: str) -> None:
+def test_few_rows_over_many_slots(engine, shape: str) -> None:
     """Their attention is cut into ranges of slots and put together again."""
     stored = make_stored(SHAPES[shape], "BF16", seed=9)
-    model, tokens = packed(stored), random_tokens(stored, 1100)
+    model, tokens = packed(stored, engine), random_tokens(stored, 1100)
     whole, _ = read_chunks(model, tokens, [1100])
     apart = []
     for start in (253, 255, 256, 509, 511, 512, 1022, 1024, 1097):
         for count in (1, 2, 3):
             got, _ = read_chunks(model, tokens[: start + count], [start, count])
             apart.append((got[start:] - whole[start : start + count]).abs())
-    assert torch.cat(apart).mean() < 2**-7
-    assert torch.cat(apart).max() < 2**-3
+    assert torch.cat(apart).mean() < coarseness(engine) / 16
+    assert torch.cat(apart).max() < coarseness(engine)
 
 
 @pytest.mark.parametrize("sizes", [[1], [2], [3], [40, 1, 2, 3, 30]])
-def test_rows_one_by_one_are_close(model, long, sizes: list[int]) -> None:
+def test_rows_one_by_one_are_close(engine, model, long, sizes: list[int]) -> None:
     """Weights are not rounded there, and keys stay as they were written."""
     tokens, want, _ = long
     got, _ = read_chunks(model, tokens[:100], sizes)
     apart = (got - want[:100]).abs()
-    assert apart.mean() < 2**-7
-    assert apart.max() < 2**-3
+    assert apart.mean() < coarseness(engine) / 16
+    assert apart.max() < coarseness(engine)
 
 
 def random_tree(rng: random.Random, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -140,11 +143,11 @@ def random_tree(rng: random.Random, count: int) -> tuple[torch.Tensor, torch.Ten
 @pytest.mark.parametrize(
     ("past", "count"), [(1, 1), (3, 2), (5, 40), (31, 17), (32, 90), (33, 5), (100, 128), (300, 40)]
 )
-def test_trees(shape: str, past: int, count: int) -> None:
+def test_trees(engine, shape: str, past: int, count: int) -> None:
     """Behind a chain; with a mask over the new keys, over some of the chain's as well, and over all."""
     rng = random.Random(past)
     stored = make_stored(SHAPES[shape], seed=past)
-    model, tokens = packed(stored), random_tokens(stored, past + count)
+    model, tokens = packed(stored, engine), random_tokens(stored, past + count)
     depths, own = random_tree(rng, count)
     positions = torch.cat((torch.arange(past), past + depths))
     for hidden in {0, past // 2, past - 1}:  # keys right before the tree that some of its rows do not see
@@ -157,28 +160,28 @@ def test_trees(shape: str, past: int, count: int) -> None:
         read_with_products(model, tokens[:past], cache)
         for mask in masks:
             listed = count if mask.shape[1] == count else 0
-            want = formula(stored, tokens, positions, seen, listed=listed)[past:]
+            want = formula(stored, tokens, positions, seen, engine, listed=listed)[past:]
             got = model(tokens[past:], positions[past:], cache, mask)
             assert cache.length == past + count
             cache.truncate(past)
-            assert_same(got, want)
+            assert_same(got, want, engine)
 
 
 @pytest.mark.parametrize("shape", ["E128-G5", "E96-bias"])
-def test_attention_with_scores_in_the_hundreds(shape: str) -> None:
+def test_attention_with_scores_in_the_hundreds(engine, shape: str) -> None:
     """The largest is now among the text's keys, now among the tree's; e to such a power is no float."""
     stored = make_stored({**SHAPES[shape], "num_hidden_layers": 1}, "F32", seed=6)
     for part in "qk":
         stored.raw[f"model.layers.0.self_attn.{part}_proj.weight"][1].view("float32")[:] *= 16
-    model, tokens = packed(stored), random_tokens(stored, 100)
+    model, tokens = packed(stored, engine), random_tokens(stored, 100)
     depths, own = random_tree(random.Random(6), 60)
     positions = torch.cat((torch.arange(40), 40 + depths))
     seen = torch.ones(100, 100).tril().bool()
     seen[40:, 40:] = own
-    want = formula(stored, tokens, positions, seen, listed=60)
+    want = formula(stored, tokens, positions, seen, engine, listed=60)
     cache = model.new_cache(100)
     got = [model(tokens[:40], torch.arange(40), cache, None), model(tokens[40:], positions[40:], cache, own)]
-    assert_same(torch.cat(got), want)
+    assert_same(torch.cat(got), want, engine)
 
 
 def read_with_products(model, tokens, cache) -> None:
@@ -188,7 +191,7 @@ def read_with_products(model, tokens, cache) -> None:
 
 @pytest.mark.parametrize("lengths", [(5, 1, 30), (33, 32, 31), (1, 1, 1), (100, 64, 3)])
 @pytest.mark.parametrize("holes", [False, True])
-def test_blocks_side_by_side(stored, model, lengths: tuple[int, ...], holes: bool) -> None:
+def test_blocks_side_by_side(engine, stored, model, lengths: tuple[int, ...], holes: bool) -> None:
     total = sum(lengths)
     tokens = random_tokens(stored, total, seed=total)
     mask = torch.block_diag(*(causal_mask(0, n) for n in lengths)).bool()
@@ -196,16 +199,16 @@ def test_blocks_side_by_side(stored, model, lengths: tuple[int, ...], holes: boo
         mask &= torch.rand(total, total, generator=torch.Generator().manual_seed(total)) < 0.6
         mask |= torch.eye(total, dtype=torch.bool)
     positions = torch.cat([torch.arange(n) for n in lengths])
-    assert_same(model(tokens, positions, None, mask), formula(stored, tokens, positions, mask))
+    assert_same(model(tokens, positions, None, mask), formula(stored, tokens, positions, mask, engine), engine)
 
 
-def test_rows_that_see_what_comes_later(stored, model) -> None:
+def test_rows_that_see_what_comes_later(engine, stored, model) -> None:
     """Masks are masks: nothing makes them causal."""
     tokens = random_tokens(stored, 50, seed=8)
     mask = torch.rand(50, 50, generator=torch.Generator().manual_seed(1)) < 0.3
     mask |= torch.eye(50, dtype=torch.bool)
     positions = torch.arange(50).flip(0)
-    assert_same(model(tokens, positions, None, mask), formula(stored, tokens, positions, mask))
+    assert_same(model(tokens, positions, None, mask), formula(stored, tokens, positions, mask, engine), engine)
 
 
 def test_growth_keeps_everything(model, long) -> None:
@@ -235,7 +238,7 @@ def test_ids_of_any_integer_type(model, long) -> None:
 
 
 @pytest.mark.parametrize("rope", ["dynamic", "longrope"])
-def test_without_a_cache_the_length_is_that_of_the_positions(rope: str) -> None:
+def test_without_a_cache_the_length_is_that_of_the_positions(engine, rope: str) -> None:
     """Frequencies may depend on it, and positions may be given twice."""
     scaling = {"rope_type": rope, "factor": 4.0, "rope_theta": 10000.0, "original_max_position_embeddings": 16}
     if rope == "longrope":
@@ -243,12 +246,12 @@ def test_without_a_cache_the_length_is_that_of_the_positions(rope: str) -> None:
     stored = make_stored({"rope_parameters": scaling, "max_position_embeddings": 16}, "BF16")
     tokens, positions = random_tokens(stored, 36), torch.arange(12).repeat(3)
     mask = torch.block_diag(*[causal_mask(0, 12)] * 3).bool()
-    want = load(stored, dtype=torch.float32)(tokens, positions, None, mask)
-    apart = (packed(stored)(tokens, positions, None, mask) - want).abs()
-    assert apart.mean() < 0.02  # as far as bf16 rounds; with other frequencies 0.1
+    want = by_torch(stored)(tokens, positions, None, mask)
+    apart = (packed(stored, engine)(tokens, positions, None, mask) - want).abs()
+    assert apart.mean() < coarseness(engine) / 6  # as far as products round; with other frequencies 0.1
 
 
-def test_scores_of_packed_prompts(stored, model) -> None:
+def test_scores_of_packed_prompts(engine, stored, model) -> None:
     """Slots with gaps, and masks wider than what was read."""
     rng = random.Random(2)
     letters = range(8)
@@ -258,20 +261,20 @@ def test_scores_of_packed_prompts(stored, model) -> None:
     for index, found in score_forest(model, prompts, candidates, end=3):
         for values, candidate in zip(found, candidates[index], strict=True):
             ids = [*prompts[index], *candidate, 3]
-            logits = chain(stored, torch.tensor(ids)) @ head.T
+            logits = chain(stored, torch.tensor(ids), engine) @ head.T
             want = logits.log_softmax(-1)[range(len(prompts[index]) - 1, len(ids) - 1), ids[len(prompts[index]) :]]
-            assert (values - want).abs().max() < 0.05
+            assert (values - want).abs().max() < coarseness(engine)
 
 
-def test_scores_of_a_trie_are_those_of_chains(stored, model) -> None:
+def test_scores_of_a_trie_are_those_of_chains(engine, stored, model) -> None:
     rng = random.Random(4)
     prompt = random_tokens(stored, 45).tolist()
     candidates = [[rng.randrange(5) for _ in range(rng.randint(1, 9))] for _ in range(60)]
     head = stored.exact("model.embed_tokens.weight").double()
     for values, candidate in zip(score(read(model, prompt), candidates, end=3), candidates, strict=True):
         ids = [*prompt, *candidate, 3]
-        want = (chain(stored, torch.tensor(ids)) @ head.T).log_softmax(-1)[range(44, len(ids) - 1), ids[45:]]
-        assert (values - want).abs().max() < 0.05
+        want = (chain(stored, torch.tensor(ids), engine) @ head.T).log_softmax(-1)[range(44, len(ids) - 1), ids[45:]]
+        assert (values - want).abs().max() < coarseness(engine)
     assert len(build_trie(candidates).tokens) > 128  # more than one pass
 
 
