@@ -66,8 +66,8 @@ def test_writing_is_close_to_fp32(engine, model, default_torch_fp32, default_tok
 
 _RANK = """
 import json, sys, puna
-reader = puna.load(sys.argv[1])
-ranking = reader.ask("世界上最高的山峰是什么？", sys.argv[2], candidates=["珠穆朗玛峰", "珠峰", "喜马拉雅山脉", "世界第一高峰"])
+reader, candidates = puna.load(sys.argv[1]), ["珠穆朗玛峰", "珠峰", "喜马拉雅山脉", "世界第一高峰"]
+ranking = reader.ask("世界上最高的山峰是什么？", sys.argv[2], candidates=candidates)
 print(json.dumps({"engine": reader.model.engine, "ranked": [answer.text for answer in ranking.answers]}))
 """
 

@@ -273,7 +273,9 @@ def test_scores_of_a_trie_are_those_of_chains(engine, stored, model) -> None:
     head = stored.exact("model.embed_tokens.weight").double()
     for values, candidate in zip(score(read(model, prompt), candidates, end=3), candidates, strict=True):
         ids = [*prompt, *candidate, 3]
-        want = (chain(stored, torch.tensor(ids), engine) @ head.T).log_softmax(-1)[range(44, len(ids) - 1), ids[45:]]
+        want = (chain(stored, torch.tensor(ids), engine) @ head.T).log_softmax(-1)[
+            range(44, len(ids) - 1), ids[45:]
+        ]
         assert (values - want).abs().max() < coarseness(engine)
     assert len(build_trie(candidates).tokens) > 128  # more than one pass
 

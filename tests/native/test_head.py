@@ -65,7 +65,9 @@ def test_logits(engine, count: int, kind: str) -> None:
         hidden = states(count)
         got = packed(stored, engine).logits(hidden)
         assert got.shape == (count, vocab)
-        torch.testing.assert_close(got.double(), want_logits(stored, engine, hidden, few=count <= 3), atol=2e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            got.double(), want_logits(stored, engine, hidden, few=count <= 3), atol=2e-5, rtol=1e-5
+        )
 
 
 def test_rows_with_gaps_between_them(engine) -> None:

@@ -37,7 +37,9 @@ def test_every_bit_of_any_order(engine, kind: str, count: int, width: int) -> No
     made, alive = engine.matrix([(FORMS[kind], part)], width, torch.tensor([(0, n) for n in range(4)]), None)
     wanted = torch.from_numpy(numbers.permutation(64))
     source = order[wanted]
-    assert torch.equal(outputs(engine, made, wanted), torch.where(source[:, None] < 0, 0.0, want[source.clamp(min=0)]))
+    assert torch.equal(
+        outputs(engine, made, wanted), torch.where(source[:, None] < 0, 0.0, want[source.clamp(min=0)])
+    )
     assert alive
 
 

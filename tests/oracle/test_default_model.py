@@ -28,6 +28,12 @@ CANDIDATES = [
 ]
 
 
+@pytest.fixture(scope="module", params=["default_fp32", "default_torch_fp32"])
+def fp32(request):
+    """With kernels, where this CPU has some in fp32, and by torch."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture(scope="module")
 def tokens(default_tokenizer):
     long = default_tokenizer.encode(LONG)
@@ -47,21 +53,21 @@ def chat(tokenizer, question):
 
 @pytest.mark.parametrize("name", ["English", "Chinese", "code", "chat", "400 tokens"])
 @torch.inference_mode()
-def test_logits(default_fp32, default_hf, tokens, name):
+def test_logits(fp32, default_hf, tokens, name):
     ids = torch.tensor(tokens[name])
-    hidden = default_fp32(ids, torch.arange(len(ids)), None, causal_mask(0, len(ids)))
+    hidden = fp32(ids, torch.arange(len(ids)), None, causal_mask(0, len(ids)))
     want = default_hf(ids[None]).logits[0]
-    assert (default_fp32.logits(hidden) - want).abs().max() < CLOSE
-    cache = default_fp32.new_cache(len(ids))
-    assert (default_fp32.logits(default_fp32.read(tokens[name], cache))[0] - want[-1]).abs().max() < CLOSE
+    assert (fp32.logits(hidden) - want).abs().max() < CLOSE
+    cache = fp32.new_cache(len(ids))
+    assert (fp32.logits(fp32.read(tokens[name], cache))[0] - want[-1]).abs().max() < CLOSE
 
 
 @torch.inference_mode()
-def test_logits_beyond_position_2048(default_fp32, default_hf, tokens):
+def test_logits_beyond_position_2048(fp32, default_hf, tokens):
     """Read in chunks here, at once in Transformers."""
     ids = tokens["2100 tokens"]
     assert len(ids) == 2100
-    ours = default_fp32.logits(default_fp32.read(ids, default_fp32.new_cache(len(ids))))[0]
+    ours = fp32.logits(fp32.read(ids, fp32.new_cache(len(ids))))[0]
     want = default_hf(torch.tensor([ids]), logits_to_keep=1).logits[0, -1]
     assert ours.isfinite().all()
     assert (ours - want).abs().max() < CLOSE
@@ -77,11 +83,11 @@ def test_logits_beyond_position_2048(default_fp32, default_hf, tokens):
         (True, CHINESE),
     ],
 )
-def test_greedy_tokens(default_fp32, default_hf, default_tokenizer, raw, prompt):
+def test_greedy_tokens(fp32, default_hf, default_tokenizer, raw, prompt):
     ids = default_tokenizer.encode_prompt(prompt) if raw else chat(default_tokenizer, prompt)
     ends = sorted(default_tokenizer.eos_ids)
     want = default_hf.generate(torch.tensor([ids]), max_new_tokens=40, do_sample=False, eos_token_id=ends)
-    found = generate(default_fp32, default_tokenizer, ids, Sampling(), max_tokens=40)
+    found = generate(fp32, default_tokenizer, ids, Sampling(), max_tokens=40)
     ended = [] if found.stop_reason == "length" else [int(want[0, -1])]
     assert found.tokens + ended == want[0, len(ids) :].tolist()
     assert set(ended) <= set(ends)
@@ -97,12 +103,12 @@ def test_bf16_answers_as_fp32(default_bf16, default_fp32, default_tokenizer, tok
 
 
 @torch.inference_mode()
-def test_scores_of_candidates(default_fp32, default_hf, default_tokenizer, tokens):
+def test_scores_of_candidates(fp32, default_hf, default_tokenizer, tokens):
     """All candidates in one forward, against one forward a candidate."""
     prefix, end = tokens["chat"], default_tokenizer.end_id
     candidates = default_tokenizer.encode_batch(CANDIDATES)
     assert max(map(len, candidates)) > 5
-    for candidate, found in zip(candidates, score(read(default_fp32, prefix), candidates, end=end), strict=True):
+    for candidate, found in zip(candidates, score(read(fp32, prefix), candidates, end=end), strict=True):
         wanted = [*candidate, end]
         logits = default_hf(torch.tensor([prefix + wanted]), logits_to_keep=len(wanted) + 1).logits[0, :-1]
         want = logits.double().log_softmax(-1).gather(1, torch.tensor(wanted)[:, None])[:, 0]

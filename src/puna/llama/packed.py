@@ -46,7 +46,11 @@ class Packed:
         head = embedding if config.tied else self._matrix({"lm_head": rows}, config.width)
         self._embedding = embedding
         kind = checkpoint.type_name("model.embed_tokens.weight")
-        self._table = None if kind in _EXACT or engine.dtype == torch.float32 else checkpoint.tensor("model.embed_tokens.weight", torch.float32)
+        self._table = (
+            None
+            if kind in _EXACT or engine.dtype == torch.float32
+            else checkpoint.tensor("model.embed_tokens.weight", torch.float32)
+        )
         self._model = Model(
             config.width,
             config.heads,

@@ -42,13 +42,13 @@ static inline void put_inputs(float *matrix, int row, int k, int inputs, int few
     for (int i = 0; i < 16; i++) to[i * ROWS] = each[i];
 }
 
-// c[rows][stride] = or, with `more`, += sums over k < depth of a[r * apart + k * step] * b[i][k * b_step + 0 .. 16).
+// c[rows][stride] = or, with `more`, += the sums over k < depth of a[r * apart + k * step] * b[i][k * b_step + 0 .. 16).
 static inline __attribute__((always_inline)) void multiply_rows(
     const int rows, int depth, const float *a, size_t apart, size_t step, const float *const b[ACROSS], size_t b_step,
     float *c, size_t stride, int more) {
     Vec sum[ROWS][SUMS];
     EACH for (int r = 0; r < rows; r++)
-        EACH for (int v = 0; v < SUMS; v++) sum[r][v] = more ? load(c + r * stride + LANES * v) : all(0);
+        EACH for (int v = 0; v < SUMS; v++) sum[r][v] = all(0);
     for (int k = 0; k < depth; k++) {
         Vec weight[SUMS];
         EACH for (int v = 0; v < SUMS; v++) weight[v] = load(b[v / VECS] + k * b_step + v % VECS * LANES);
@@ -58,7 +58,7 @@ static inline __attribute__((always_inline)) void multiply_rows(
         }
     }
     EACH for (int r = 0; r < rows; r++)
-        EACH for (int v = 0; v < SUMS; v++) put(c + r * stride + LANES * v, sum[r][v]);
+        EACH for (int v = 0; v < SUMS; v++) put(c + r * stride + LANES * v, more ? load(c + r * stride + LANES * v) + sum[r][v] : sum[r][v]);
 }
 
 #define CASE(n) \
@@ -171,8 +171,9 @@ static const float *in_fp32(const Tile *tile, int start, int blocks, float *room
     return room;
 }
 
-// The blocks that are multiplied at a time: unpacked, those of ACROSS tiles stay in the nearest cache.
-#define NEAR 9
+// The blocks that are multiplied at a time: their unpacked weights stay in the nearest cache, and sums of parts of this
+// size added up come as near to the exact ones as torch's do.
+#define NEAR 6
 
 // c[rows][32] = rows [row, row + rows), `row` a multiple of ROWS, of grouped inputs times the two tiles of a strip. A
 // row's sums run over the inputs in their order.
