@@ -281,11 +281,11 @@ def test_scores_of_a_trie_are_those_of_chains(engine, stored, model) -> None:
 
 
 @pytest.mark.parametrize("kind", ["default", "dynamic"])
-def test_reading_keeps_its_rotations_apart(kind: str) -> None:
+def test_reading_keeps_its_rotations_apart(engine, kind: str) -> None:
     """Reading takes them from tables that are kept: by span where frequencies depend on it, grown when too short."""
     scaling = {"rope_scaling": {"rope_type": kind, "factor": 4.0}} if kind == "dynamic" else {}
     stored = make_stored({**scaling, "max_position_embeddings": 64})
-    model = packed(stored)
+    model = packed(stored, engine)
     tokens = random_tokens(stored, 1300)
     for length, span in ((40, 1300), (1300, 1300), (40, 40), (40, 1300)):
         cache, other = model.new_cache(1, span=span), model.new_cache(1, span=span)
