@@ -62,6 +62,19 @@ def test_any_bytes(engine, kind: str) -> None:
     assert torch.equal(outputs(engine, made, torch.arange(128)), want)
 
 
+def test_every_scale(engine) -> None:
+    """All 65536 fp16 numbers, those below the normal ones, infinities and what is no number among them."""
+    raw = np.zeros((2048, 32, 34), np.uint8)
+    raw[..., :2].view(np.uint16)[:] = np.arange(65536).reshape(2048, 32, 1)
+    raw[..., 2:] = 3
+    raw = raw.reshape(2048, -1)
+    part = engine.pack("q8", torch.from_numpy(raw), torch.arange(2048))
+    made, _ = engine.matrix([("q8", part)], 1024, torch.tensor([(0, n) for n in range(128)]), None)
+    want = torch.arange(65536).to(torch.uint16).view(torch.float16).float() * 3
+    got = outputs(engine, made, torch.arange(2048)).view(-1, 32)
+    torch.testing.assert_close(got, want[:, None].expand_as(got), rtol=0, atol=0, equal_nan=True)
+
+
 def test_tiles_of_several_parts(engine) -> None:
     """A matrix of tiles in another order, from parts of different forms."""
     numbers = np.random.default_rng(5)
