@@ -14,6 +14,7 @@ from torch import Tensor
 from puna.llama.config import LlamaConfig
 from puna.llama.load import load
 from puna.llama.model import Llama
+from puna.llama.packed import Packed
 from puna.native.library import Engine, engines
 
 needs_kernels = pytest.mark.skipif(not engines(), reason="no kernels were compiled, or this CPU runs none")
@@ -132,11 +133,11 @@ def make_stored(changes: dict[str, Any] | None = None, kind: str = "mixed", seed
 
 
 def packed(stored: Stored, engine: Engine) -> Llama:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("puna.llama.load.engine_for", lambda config, dtype: engine)
-        model = load(stored)
-    assert model.engine == engine.name
-    return model
+    """As `load`, with this engine; nothing is patched, because two threads may do it at once."""
+    with torch.device("meta"):
+        model = Llama(LlamaConfig.from_dict(stored.config))
+    model.packed = Packed(model.config, stored, engine)
+    return model.eval().requires_grad_(False)
 
 
 def by_torch(stored: Stored) -> Llama:
