@@ -303,8 +303,8 @@ def main() -> None:
     checkpoint = open_checkpoint(path)
     tokenizer = Tokenizer.from_gguf(checkpoint.tokenizer_metadata or {})
     engines = {
-        name: Reader(load(checkpoint, dtype=dtype), tokenizer, path.stem)
-        for name, dtype in (("default", None), ("fp32", torch.float32))
+        "default": Reader(load(checkpoint), tokenizer, path.stem),
+        "fp32": Reader(load(checkpoint, dtype=torch.float32, kernels=False), tokenizer, path.stem),
     }
     model = engines["default"].model
     products = "products in bf16" if model.dtype == torch.bfloat16 else "products in fp32"

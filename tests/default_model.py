@@ -52,12 +52,12 @@ def default_bf16(default_path):
 @pytest.fixture(scope="session")
 def default_torch(default_path):
     """Products in bf16 by torch, as on CPUs for which there are no kernels."""
-    return _load(default_path, "bfloat16", engines=False)
+    return _load(default_path, "bfloat16", kernels=False)
 
 
 @pytest.fixture(scope="session")
 def default_torch_fp32(default_path):
-    return _load(default_path, "float32", engines=False)
+    return _load(default_path, "float32", kernels=False)
 
 
 @pytest.fixture(scope="session")
@@ -72,13 +72,10 @@ def default_hf(default_path):
     return model.eval().requires_grad_(False)
 
 
-def _load(path, dtype, *, engines=True):
+def _load(path, dtype, *, kernels=True):
     import torch
 
     from puna.llama.load import load
     from puna.weights.checkpoint import open_checkpoint
 
-    with pytest.MonkeyPatch.context() as patch:
-        if not engines:
-            patch.setattr("puna.llama.load.engine_for", lambda config, dtype: None)
-        return load(open_checkpoint(path), dtype=getattr(torch, dtype))
+    return load(open_checkpoint(path), dtype=getattr(torch, dtype), kernels=kernels)

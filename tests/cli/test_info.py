@@ -17,13 +17,18 @@ from safetensors.torch import save_file
 from puna.cli.info import info
 from puna.cli.main import main
 from puna.errors import ModelFileError
+from puna.llama.describe import describe
+from puna.llama.device import choose_device
+from puna.llama.load import load
 from puna.weights import store
+from puna.weights.checkpoint import open_checkpoint
 
 WIDTH, FFN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, VOCAB = 64, 96, 2, 4, 2, 16, 261
 FIELDS = set(
     """
     path format size_bytes name licence source revision sha256 architecture layers width heads kv_heads head_dim
     ffn_width vocab_size context norm_eps rope tied_head attention_bias mlp_bias parameters tensors tokenizer
+    engine
     """.split()
 )
 HOSTILE = "a\x1b[2J\x9b31m\r\u202eb\n[bold]c[/bold] 羊驼"
@@ -234,11 +239,17 @@ def test_the_table_has_every_line(gguf_file: Path) -> None:
     names = [line[:16].strip() for line in table.splitlines()]
     assert names == (
         "path,name,licence,format,architecture,parameters,layers,width,heads,vocabulary,context,norm eps,RoPE,"
-        "biases,tensors,tensors,tensors,tokenizer,special tokens,chat template"
+        "biases,tensors,tensors,tensors,tokenizer,special tokens,chat template,engine"
     ).split(",")
     assert str(gguf_file) in table
     assert "4 query, 2 key-value, 16 wide" in table
     assert "divisors 8 numbers" in table
+    assert table.splitlines()[-1].split() == ["engine", "torch"]  # the kernels want heads of 32 or more
+
+
+def test_the_engine_is_the_one_that_is_loaded(default_path: Path) -> None:
+    checkpoint = open_checkpoint(default_path)
+    assert describe(checkpoint)["engine"] == load(checkpoint, device=choose_device()).engine
 
 
 def test_hostile_text_stays_text(gguf_file: Path) -> None:

@@ -142,9 +142,7 @@ def packed(stored: Stored, engine: Engine) -> Llama:
 
 def by_torch(stored: Stored) -> Llama:
     """In fp32 without kernels."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("puna.llama.load.engine_for", lambda config, dtype: None)
-        return load(stored, dtype=torch.float32)
+    return load(stored, dtype=torch.float32, kernels=False)
 
 
 def rounded(x: Tensor) -> Tensor:

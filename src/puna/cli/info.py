@@ -34,6 +34,8 @@ def info(model: str | None, as_json: bool) -> None:
       tokenizer                      kind, model, pre, vocab_size, bos_id,
                                      eos_ids, chat_template; or problem:
                                      code, message
+      engine                         what computes it on this machine: cuda,
+                                     amx, avx512, avx2, neon or torch
     """
     from puna.llama.describe import describe
     from puna.weights.checkpoint import open_checkpoint
@@ -83,6 +85,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "tensors", f"{entry['type']:<5} {entry['count']:,}: {amount}"
     if "problem" in tokenizer:
         yield "tokenizer", f"{tokenizer['problem']['code']}: {shown(tokenizer['problem']['message'])}"
+        yield "engine", facts["engine"]
         return
     pre = f" ({shown(tokenizer['pre'])})" if tokenizer["pre"] else ""
     yield "tokenizer", f"{tokenizer['kind']}{pre}, {tokenizer['vocab_size']:,} tokens"
@@ -92,6 +95,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         f"begin {tokenizer['bos_id'] if tokenizer['bos_id'] is not None else 'none'}, end {ends}",
     )
     yield "chat template", "yes" if tokenizer["chat_template"] else "no"
+    yield "engine", facts["engine"]
 
 
 def _setting(name: str, value: Any) -> str:

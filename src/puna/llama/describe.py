@@ -7,6 +7,8 @@ from typing import Any
 
 from puna.errors import PunaError
 from puna.llama.config import LlamaConfig
+from puna.llama.device import choose_device
+from puna.llama.packed import engine_for
 from puna.llama.rope_config import RopeConfig
 from puna.tokens.folder_vocab import read_folder
 from puna.tokens.tokenizer import Tokenizer
@@ -47,7 +49,16 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "parameters": sum(entry["parameters"] for entry in tensors),
         "tensors": tensors,
         "tokenizer": _tokenizer(checkpoint),
+        "engine": _engine(config),
     }
+
+
+def _engine(config: LlamaConfig) -> str:
+    """Name what would compute it here: a GPU, one of `puna.native`'s kernels, or torch."""
+    if choose_device().type == "cuda":
+        return "cuda"
+    engine = engine_for(config, None)
+    return engine.name if engine else "torch"
 
 
 def _text(value: object) -> str | None:

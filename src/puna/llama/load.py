@@ -10,14 +10,21 @@ from puna.llama.packed import Packed, engine_for
 from puna.weights.checkpoint import Checkpoint
 
 
-def load(checkpoint: Checkpoint, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Llama:
+def load(
+    checkpoint: Checkpoint,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    kernels: bool = True,
+) -> Llama:
     """Build the model of a checkpoint; raise ModelFileError where it is not one that Puna computes.
 
     `dtype` is that of the matrix products (default: what the hardware is fast in), on a GPU of the head as well, and of
     the embedding where the file has it in bf16. All else is fp32; see the numbers policy in CONTRIBUTING.
+    Without `kernels` torch does the work, as on a CPU for which there are none.
     """
     config = LlamaConfig.from_dict(checkpoint.config)
-    engine = engine_for(config, dtype) if torch.device(device).type == "cpu" else None
+    engine = engine_for(config, dtype) if kernels and torch.device(device).type == "cpu" else None
     with torch.device("meta"):
         model = Llama(config)  # blank: every tensor is assigned below
     if engine is not None:

@@ -72,8 +72,10 @@ class Llama(nn.Module):
 
     @property
     def engine(self) -> str:
-        """What computes: "amx", "avx512", "avx2" or "neon", which are `puna.native`'s, or "torch"."""
-        return self.packed.engine.name if self.packed is not None else "torch"
+        """What computes: "amx", "avx512", "avx2" or "neon", which are `puna.native`'s, "cuda" or "torch"."""
+        if self.packed is not None:
+            return self.packed.engine.name
+        return "cuda" if self.device.type == "cuda" else "torch"
 
     @property
     def device(self) -> torch.device:
