@@ -98,6 +98,20 @@ def test_a_text_read_together_with_its_candidates(stored, model, past: int, rest
     assert together.cache.length == together.length == past + rest
 
 
+def test_a_candidate_longer_than_a_forward(stored, model) -> None:
+    """In any company, and as if it had been read."""
+    reading = read(model, random_tokens(stored, 40).tolist(), span=2048)
+    long = random_tokens(stored, 1100, seed=5).tolist()
+    given = [*candidates(random.Random(1), 10), long, long[:700]]
+    found = score(reading, given, end=3)
+    assert torch.equal(score(reading, [long], end=3)[0], found[-2])
+    want = model.logits(read(model, random_tokens(stored, 40).tolist() + long[:-1], span=2048).hidden).log_softmax(
+        -1
+    )
+    torch.testing.assert_close(found[-2][-2], want[0, long[-1]], atol=0.02, rtol=0)
+    torch.testing.assert_close(found[-1][:-1], found[-2][:700], atol=0.02, rtol=0)
+
+
 @pytest.mark.parametrize("count", THREADS)
 def test_scores_of_packed_prompts(stored, model, count: int) -> None:
     rng = random.Random(count)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from puna.llama.cache import Cache
-from puna.llama.model import ROWS, Llama
+from puna.llama.model import CHUNK, ROWS, Llama
 from puna.rank.trie import Trie, build_trie, common_prefix
 from puna.shapes import Float
 
@@ -47,12 +47,13 @@ class Reading:
     def open(self, trie: Trie) -> Float[Tensor, "n D"]:
         """Give the hidden states of a trie's nodes behind the text; the reading stays as it is.
 
-        A trie of more than ROWS nodes must be a chain: each part then stands on the one before.
+        A trie of more nodes than go into a forward must be a chain: each part then stands on the one before.
         """
         self.finish()
+        most = _rows(self.model)
         try:
-            starts = range(0, len(trie.tokens), ROWS)
-            parts = [self._forward(trie, start, min(start + ROWS, len(trie.tokens))) for start in starts]
+            starts = range(0, len(trie.tokens), most)
+            parts = [self._forward(trie, start, min(start + most, len(trie.tokens))) for start in starts]
         finally:
             self.cache.truncate(self.length)
         return torch.cat(parts) if parts else self.hidden[:0]
@@ -60,7 +61,7 @@ class Reading:
     def follow(self, trie: Trie) -> Float[Tensor, "m D"]:
         """Give `hidden`, then what `open` gives: in one pass where the text's end is still to be read."""
         count, nodes = len(self._rest), len(trie.tokens)
-        if self._hidden is not None or not nodes or nodes > ROWS or not self.model.takes_chain(count):
+        if self._hidden is not None or not 0 < nodes <= CHUNK or not self.model.takes_chain(count):
             return torch.cat((self.hidden, self.open(trie)))
         tokens = torch.tensor(self._rest + trie.tokens)
         start = self.length - count
@@ -113,12 +114,12 @@ def score(reading: Reading, candidates: Sequence[list[int]], *, end: int | None)
     """Give, for each candidate, the log-probability (nats) of each of its tokens, then of `end` if given.
 
     The reading is not changed and can be scored against again. The same candidate gets the same numbers, to the
-    last bit, alone or in any company and order (candidates longer than ROWS tokens are read alone, in a chain).
+    last bit, alone or in any company and order (one of more tokens than go into a forward is read alone, in a chain).
     """
     results: list[Tensor] = [torch.empty(0)] * len(candidates)
     wanted = [list(candidate) if end is None else [*candidate, end] for candidate in candidates]
     leading = [tokens[:-1] for tokens in wanted]  # a last token predicts nothing that is asked for
-    for chunk in _passes(leading):
+    for chunk in _passes(leading, _rows(reading.model)):
         trie = build_trie([leading[i] for i in chunk])
         hidden = reading.follow(trie)
         for index, values in zip(
@@ -128,15 +129,20 @@ def score(reading: Reading, candidates: Sequence[list[int]], *, end: int | None)
     return results
 
 
-def _passes(candidates: Sequence[list[int]]) -> Iterator[list[int]]:
-    """Cut the sorted candidates where their trie would outgrow ROWS; neighbours share most."""
+def _rows(model: Llama) -> int:
+    """Give the rows of a forward at most; fewer where they are padded to that number."""
+    return ROWS if model.packed is None else CHUNK
+
+
+def _passes(candidates: Sequence[list[int]], most: int) -> Iterator[list[int]]:
+    """Cut the sorted candidates where their trie would outgrow a forward; neighbours share most."""
     chunk: list[int] = []
     nodes = 0
     previous: Sequence[int] = ()
     for index in sorted(range(len(candidates)), key=lambda i: candidates[i]):
         sequence = candidates[index]
         new = len(sequence) - common_prefix(previous, sequence)
-        if chunk and nodes + new > ROWS:
+        if chunk and nodes + new > most:
             yield chunk
             chunk, nodes, new = [], 0, len(sequence)
         chunk.append(index)
