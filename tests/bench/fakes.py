@@ -41,3 +41,16 @@ def command(folder: Path, source: str) -> list[str]:
 
 def worker(folder: Path, source: str) -> Worker:
     return Worker(command(folder, source), os.environ)
+
+
+BUSY = """
+import json, sys, threading
+count = 0
+def turn():
+    global count
+    while True:
+        count += 1
+threading.Thread(target=turn, daemon=True).start()
+for line in sys.stdin:
+    print(json.dumps({"values": {"count": count}}), flush=True)
+"""

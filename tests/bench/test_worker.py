@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from puna.bench.worker import Worker
 from puna.errors import PeerError
 from tests.bench.fakes import (
+    BUSY,
     CRASHES,
     FAILS,
     GOOD,
@@ -57,6 +59,21 @@ def test_one_that_has_ended_stays_so(tmp_path) -> None:
         for _ in range(2):
             with pytest.raises(PeerError):
                 bad.ask(JOB, 60)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to see it in")
+def test_one_without_a_job_stands_still(tmp_path) -> None:
+    """So that its idle threads take nothing from another; asked again, it goes on."""
+    with worker(tmp_path, BUSY) as busy:
+        first = busy.ask(JOB, 60)["values"]["count"]
+        spent = cpu_time(busy)
+        time.sleep(0.3)
+        assert cpu_time(busy) - spent <= 1  # in hundredths of a second; turning takes thirty
+        assert busy.ask(JOB, 60)["values"]["count"] >= first
+
+
+def cpu_time(of: Worker) -> int:
+    return int(Path(f"/proc/{of._process.pid}/stat").read_text("ascii").rpartition(")")[2].split()[11])
 
 
 def test_children_of_a_worker_end_with_it(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""Starting processes so that none is lost, and ending one with all that it started."""
+"""Starting processes so that none is lost; stopping one for a while, and ending it, with all that it started."""
 
 import os
 import signal
@@ -16,6 +16,13 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     else:
         process.kill()
     process.wait()
+
+
+def stop_and_go(process: "subprocess.Popen[bytes]", *, go: bool) -> None:
+    """Stop a process that leads a session of its own, and everything in that session, or let it go on."""
+    if hasattr(os, "killpg"):
+        with suppress(OSError):  # it has ended
+            os.killpg(process.pid, signal.SIGCONT if go else signal.SIGSTOP)
 
 
 @contextmanager

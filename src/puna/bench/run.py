@@ -23,7 +23,6 @@ from puna.weights.checkpoint import open_checkpoint
 
 LIMITS = "limits"
 _PATIENCE = 1800.0  # seconds for one job
-_REST = 0.25  # seconds before a job: idle threads of the engine before go on turning for a while
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _OURS = "GOMP_SPINCOUNT"  # set by our command for Puna; with it llama.cpp writes at a third of its speed
 _ROOM = 512  # tokens of a prompt beside its text
@@ -43,7 +42,7 @@ class Settings:
     seconds: float
 
 
-FULL_SETTINGS = Settings(Plan(), rounds=6, seconds=6 * 3600.0)
+FULL_SETTINGS = Settings(Plan(), rounds=4, seconds=6 * 3600.0)
 QUICK_SETTINGS = Settings(QUICK, rounds=4, seconds=265.0)
 
 
@@ -181,7 +180,6 @@ class _Run:
         names = [name for name in self._workers if name != LIMITS]
         for name in [*names[first % len(names) :], *names[: first % len(names)]]:
             self.report(self._done, self._total, f"{name}: {job['job']}")
-            time.sleep(_REST)
             self._ask(name, job)
             self._done += 1
 

@@ -10,13 +10,13 @@ from contextlib import suppress
 from typing import Any
 
 from puna.bench.jobs import Job
-from puna.bench.processes import end
+from puna.bench.processes import end, stop_and_go
 from puna.errors import PeerError
 from puna.weights.refuse import shown
 
 
 class Worker:
-    """A running worker; leaving the context ends it and all that it started."""
+    """A worker that runs while it is asked; leaving the context ends it and all that it started."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the worker
@@ -42,6 +42,7 @@ class Worker:
     def ask(self, job: Job, seconds: float) -> dict[str, Any]:
         """Send a job and give the answer; raise PeerError where there is none, or none that can be read."""
         name = job["job"]
+        stop_and_go(self._process, go=True)
         try:
             assert self._process.stdin  # noqa: S101  a pipe was asked for
             self._process.stdin.write(json.dumps(job).encode() + b"\n")
@@ -53,6 +54,9 @@ class Worker:
             line = b""
         if not line:
             raise self._ended(name)
+        stop_and_go(
+            self._process, go=False
+        )  # its idle threads may turn in a loop: who comes next has the machine alone
         try:
             answer = json.loads(line)
         except ValueError:
