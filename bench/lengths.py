@@ -169,8 +169,8 @@ def page(found: Row, command: str, picture: str) -> str:
         "## Documents",
         "",
         f'`Reader.ask("{QUESTION}", text)` on documents of so many tokens, read in windows of at most {WINDOW:,} that '
-        f"overlap: over all spans, and over {len(CANDIDATES)} candidates; with `puna.load(memory=0)`, for kept windows would "
-        "add up to its bound. Measured once.",
+        f"overlap: over all spans, and over {len(CANDIDATES)} candidates; with `puna.load(memory=0)`, for kept windows "
+        "would add up to its bound. Measured once.",
         "",
         "| tokens | | windows | s | s for 1,000 tokens | memory, MB |",
         "|---|---|---|---|---|---|",
