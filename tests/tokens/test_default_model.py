@@ -1,5 +1,6 @@
 """The default model's tokenizer against Transformers', id for id."""
 
+import random
 import subprocess
 import sys
 
@@ -180,3 +181,16 @@ def test_reading_text_needs_neither_jinja_nor_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_starts_of_long_texts_are_those_of_the_whole(default, seed, monkeypatch):
+    """Also where pieces end among blanks, line ends, emoji and Chinese."""
+    monkeypatch.setattr("puna.tokens.tokenizer._PIECE", random.Random(seed).choice([1, 5, 40]))
+    rng = random.Random(seed)
+    text = "".join(
+        rng.choice(["a", "word ", "\n", "\n\n", " \n", "\n  ", ". ", "\r\n", "山。", "👩‍👩‍👧", "12", "\t"])
+        for _ in range(300)
+    )
+    for each in (text, "", "\n", "\n\na", "a\n"):
+        assert list(default.token_starts(each)) == [first for first, _ in default.encode_with_offsets(each)[1]]

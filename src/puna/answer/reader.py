@@ -244,7 +244,7 @@ class Reader:
             (order, start, end)
             for order, source in enumerate(sources)
             for start, end in windows(
-                source.text, self.tokenizer.encode_with_offsets(source.text)[1], size, min(OVERLAP, size // 4)
+                source.text, self.tokenizer.token_starts(source.text), size, min(OVERLAP, size // 4)
             )
         ]
         return Inquiry(self._shelf, prompts, sources, settings), ranges

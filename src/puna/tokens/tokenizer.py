@@ -1,6 +1,7 @@
 """The tokenizer: text to ids and back, with exact offsets. Offsets are Unicode code points of the text given."""
 
 import re
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,9 @@ from puna.tokens.gguf_vocab import adds_bos, damaged, token_id, vocabulary_from_
 from puna.tokens.stream import StreamDecoder
 from puna.tokens.template import ChatTemplate
 from puna.tokens.vocabulary import WELL_KNOWN_ENDS, Vocabulary
+
+_PIECE = 1 << 16  # characters encoded at a time, and on to the next line's end
+_LINE_END = re.compile(r"(?<=\S)\n")
 
 
 class Tokenizer:
@@ -132,6 +136,21 @@ class Tokenizer:
         if self._core.normalizer is not None:
             offsets = _closed(offsets, len(text))
         return encoding.ids, offsets
+
+    def token_starts(self, text: str) -> Sequence[int]:
+        """Give where the tokens of plain text begin, in code points.
+
+        An encoding takes hundreds of bytes a token, so a long text is encoded in pieces that end before a line's end,
+        where vocabularies cut as well; one that joins a full stop and the line's end has a token less there.
+        """
+        starts, begin = array("q"), 0
+        while begin < len(text):
+            found = _LINE_END.search(text, begin + _PIECE)
+            end = found.start() if found else len(text)
+            _, offsets = self.encode_with_offsets(text[begin:end], start=not begin)
+            starts.extend(begin + first for first, _ in offsets)
+            begin = end
+        return starts
 
     def encode_prompt(self, text: str) -> list[int]:
         """Give the ids of a raw prompt: BOS if the model's files ask for it, then the text as `encode` does."""
