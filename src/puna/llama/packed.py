@@ -18,7 +18,8 @@ from puna.native.library import Engine, Layer, Matrix, Model, Pass, engines
 from puna.shapes import Bool, Float, Int
 from puna.weights.checkpoint import Checkpoint
 
-FEW = 3  # of layers.h: a chain of up to so many tokens is multiplied row by row
+FEW = 3  # of model.h: a chain of up to so many tokens is multiplied row by row
+_LINES = 8  # tables of rotations kept, where they depend on a job's length
 _EXACT = frozenset({"Q4_0", "Q4_1", "Q8_0", "BF16"})  # types of which the packed form always keeps every bit
 
 
@@ -188,6 +189,8 @@ class Packed:
         rope = self.config.rope
         line = self._lines.get(key := span if rope.kind in ("dynamic", "longrope") else 0)
         if line is None or len(line[0]) < count:
+            if len(self._lines) == _LINES:
+                self._lines.clear()
             size = max(2 * count, 1024)
             numbers = torch.arange(size + 1, dtype=torch.int32)
             line = (*tables(rope, numbers[:-1], span), numbers, torch.zeros(size, dtype=torch.int32))
