@@ -1,0 +1,1 @@
+"""Training: rows, trees of questions on texts, low-rank adapters, losses, the loop."""
