@@ -1,0 +1,71 @@
+"""Labelled rows to learn from: a question, a text, and where in it the answers stand."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from puna.errors import InputError
+from puna.evaluate.rows import Fields, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRow:
+    """A question about a context and its answers (text, start in code points); none where the context holds none."""
+
+    id: str
+    context: str
+    question: str
+    answers: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line that cannot be learned from, and why."""
+
+    error: InputError
+
+
+def read_spans(paths: Sequence[Path], *, strict: bool = False) -> tuple[list[SpanRow], list[Rejected]]:
+    """Read the rows of `puna eval qa`'s form that are right, and those that are not.
+
+    An answer without a start, or with -1, is taken where it stands first. Raises InputError for a file that cannot be
+    read or holds no rows, and with `strict` for the first row that is not right.
+    """
+    right: list[SpanRow] = []
+    wrong: list[Rejected] = []
+
+    def parse(fields: Fields) -> SpanRow | Rejected:
+        try:
+            return _span_row(fields)
+        except InputError as error:
+            if strict:
+                raise
+            return Rejected(error)
+
+    for path in paths:
+        for row in read_rows(path, parse):
+            if isinstance(row, Rejected):
+                wrong.append(row)
+            else:
+                right.append(row)
+    return right, wrong
+
+
+def _span_row(row: Fields) -> SpanRow:
+    context = row.text("context")
+    answers = tuple(dict.fromkeys(_answers(row, context)))
+    unanswerable = row.flag("unanswerable") if "unanswerable" in row else not answers
+    if unanswerable != (not answers):
+        raise row.error("E-ROWS-UNANSWERABLE")
+    return SpanRow(row.identity(), context, row.text("question"), answers)
+
+
+def _answers(row: Fields, context: str) -> Iterator[tuple[str, int]]:
+    for answer in row.objects("answers"):
+        text = answer.text("text")
+        start = answer.integer("start") if "start" in answer else -1
+        if start < 0:
+            start = context.find(text)
+        if start < 0 or not context.startswith(text, start):
+            raise row.error("E-ROWS-START", answer=text, start=start)
+        yield text, start

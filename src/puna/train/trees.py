@@ -1,0 +1,162 @@
+"""What is learned from: a passage read once, its questions as branches, the answers of each as a trie.
+
+Each branch sees the passage and its own past only, as it would if it stood there alone; so a passage of five questions
+costs little more than one of one.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from puna.answer.prompt import Prompts, wording_for
+from puna.answer.reader import OVERLAP, WINDOW
+from puna.answer.spans import in_one_line
+from puna.answer.windows import windows
+from puna.rank.trie import build_trie
+from puna.tokens.tokenizer import Tokenizer
+from puna.train.rows import SpanRow
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question's tokens, up to where the answer begins, and the candidates that follow, each with its end token.
+
+    The first `right` candidates are right, all others wrong. `spans`: the passage's tokens [first, last] of each right
+    answer, none where the passage holds none. `id`: of the row.
+    """
+
+    id: str
+    tokens: list[int]
+    candidates: list[list[int]]
+    right: int
+    spans: list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A text's tokens; those from `first` on are the text itself; and the questions asked about it."""
+
+    tokens: list[int]
+    first: int
+    questions: list[Question]
+
+    def __len__(self) -> int:
+        """Count tokens, those of candidates as if they shared none."""
+        return len(self.tokens) + sum(
+            len(each.tokens) + sum(len(tokens) - 1 for tokens in each.candidates) for each in self.questions
+        )
+
+
+def passages(rows: Iterable[SpanRow], tokenizer: Tokenizer, context: int) -> Iterator[Passage]:
+    """Group rows by text, cut long texts into the windows that a reader reads, and give each with its questions.
+
+    A window that does not hold an answer whole gets the refusal for its answer.
+    """
+    grouped: dict[tuple[str, str], list[SpanRow]] = {}
+    for row in rows:
+        grouped.setdefault((wording_for(row.question).question, row.context), []).append(row)
+    for (_, text), asked in grouped.items():
+        longest = max(Prompts(tokenizer, wording_for(row.question), row.question, False).overhead for row in asked)
+        size = max(min(WINDOW, context - longest - 128), 1)
+        for start, end in windows(text, tokenizer.token_starts(text), size, min(OVERLAP, size // 4)):
+            yield _passage(text, start, end, asked, tokenizer)
+
+
+def _passage(text: str, start: int, end: int, rows: Sequence[SpanRow], tokenizer: Tokenizer) -> Passage:
+    questions = []
+    head: list[int] = []
+    first = 0
+    for row in rows:
+        prompts = Prompts(tokenizer, wording_for(row.question), row.question, False)
+        prompt = prompts.about(text[start:end])
+        if not head:
+            head = prompt.tokens[: prompt.asked]
+            first = next((n for n, (a, b) in enumerate(prompt.offsets) if a < b), prompt.asked)
+        if prompt.tokens[: prompt.asked] != head:  # a tokenizer that joins text and question
+            continue
+        inside = [(a, s - start) for a, s in row.answers if start <= s and s + len(a) <= end]
+        texts = list(dict.fromkeys(in_one_line(a) for a, _ in inside))
+        spans = [prompt.covering(s, s + len(a)) for a, s in inside]
+        tokens = prompts.answers(texts or [prompts.wording.refusal])
+        questions.append(
+            Question(
+                row.id,
+                prompt.tokens[prompt.asked :],
+                [[*each, prompts.end] for each in tokens],
+                len(tokens),
+                list(dict.fromkeys((a, b - 1) for a, b in spans if a < b)),
+            )
+        )
+    return Passage(head, first, questions)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A passage as nodes, parents first.
+
+    wanted: (node, token, candidate) for each token of each candidate: the node that predicts it. owners: the question of
+    each candidate, counted in this tree. ends: each question's last node.
+    """
+
+    passage: Passage
+    tokens: list[int]
+    parents: list[int]
+    positions: list[int]
+    wanted: list[tuple[int, int, int]]
+    owners: list[int]
+    ends: list[int]
+
+
+def grow(passage: Passage) -> Tree:
+    """Lay a passage out."""
+    tokens = list(passage.tokens)
+    parents = list(range(-1, len(tokens) - 1))
+    positions = list(range(len(tokens)))
+    wanted: list[tuple[int, int, int]] = []
+    owners: list[int] = []
+    ends: list[int] = []
+    for number, question in enumerate(passage.questions):
+        start, depth = len(tokens), len(passage.tokens)
+        tokens += question.tokens
+        parents += [len(passage.tokens) - 1, *range(start, len(tokens) - 1)]
+        positions += range(depth, depth + len(question.tokens))
+        end = len(tokens) - 1
+        ends.append(end)
+        trie = build_trie([candidate[:-1] for candidate in question.candidates])
+        base = len(tokens)
+        tokens += trie.tokens
+        parents += [base + parent if parent >= 0 else end for parent in trie.parents]
+        positions += [positions[end] + 1 + deep for deep in trie.depths]
+        for candidate, path in zip(question.candidates, trie.paths, strict=True):
+            nodes = [end, *(base + node for node in path)]
+            wanted += [(node, token, len(owners)) for node, token in zip(nodes, candidate, strict=True)]
+            owners.append(number)
+    return Tree(passage, tokens, parents, positions, wanted, owners, ends)
+
+
+def steps(passages: Sequence[Passage], questions: int, seed: int, epoch: int) -> list[list[int]]:
+    """Shuffle an epoch's passages into steps of at least `questions` questions; the same for the same seed and epoch."""
+    order = list(range(len(passages)))
+    random.Random(f"{seed} {epoch}").shuffle(order)  # noqa: S311  no secret
+    found: list[list[int]] = []
+    count = questions
+    for index in order:
+        if count >= questions:
+            found.append([])
+            count = 0
+        found[-1].append(index)
+        count += len(passages[index].questions)
+    return found
+
+
+def parts(sizes: Sequence[int], most: int) -> list[list[int]]:
+    """Cut a step into forwards of at most `most` tokens (a larger tree is alone), in order."""
+    found: list[list[int]] = []
+    total = 0
+    for index, size in enumerate(sizes):
+        if not found or total + size > most:
+            found.append([])
+            total = 0
+        found[-1].append(index)
+        total += size
+    return found
