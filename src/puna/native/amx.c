@@ -4,3 +4,5 @@
 #include "amx_attention.h"
 #include "amx_products.h"
 #include "calls.h"
+#include "train_rows.h"
+#include "amx_train_attention.h"

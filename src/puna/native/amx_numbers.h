@@ -25,6 +25,8 @@ static inline void put_numbers(Number *to, const Vec values[VECS]) {
     _mm256_storeu_si256((__m256i *)to, to_bf16(values[0]));
 }
 
+static inline void load_numbers(const Number *from, Vec out[VECS]) { out[0] = load_bf16(from); }
+
 // 16 numbers of a row, from `k` on, into a matrix of A-tiles.
 static inline void put_inputs(Number *matrix, int row, int k, int inputs, int few, const Vec values[VECS]) {
     (void)few;  // the few rows of writing stand in tiles as well

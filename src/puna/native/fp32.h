@@ -23,6 +23,7 @@ static inline void leave(void) {}
 #define SUMS (ACROSS * VECS)
 
 static inline void put_numbers(float *to, const Vec values[VECS]) { put_16(to, values); }
+static inline void load_numbers(const float *from, Vec out[VECS]) { load_16(from, out); }
 
 // Place of input `k` of row `row`: rows stand in groups of ROWS, one number of each row side by side, as they are
 // multiplied. The few rows of writing stand one after the other.

@@ -122,12 +122,14 @@ static inline Vec exp2_of(Vec x) {
 
 static inline Vec exp_of(Vec x) { return exp2_of(x * all(1.44269504f)); }
 
-// x / (1 + e^-x)
-static inline Vec silu(Vec x) {
+// 1 / (1 + e^-x)
+static inline Vec sigmoid(Vec x) {
     const Vec below = all(1.0f) + exp2_of(smaller(x * all(-1.44269504f), all(126.0f)));
     const Vec share = _mm512_rcp14_ps(below);  // 14 bits, and one step of Newton's: a division takes thrice that
-    return x * (share * (Vec)_mm512_fnmadd_ps(below, share, all(2.0f)));
+    return share * (Vec)_mm512_fnmadd_ps(below, share, all(2.0f));
 }
+
+static inline Vec silu(Vec x) { return x * sigmoid(x); }
 #else
 // e^x with an error below 2 units in the last place up to 88; exactly 0 below -87 and for -inf.
 static inline Vec exp_of(Vec x) {
@@ -146,6 +148,8 @@ static inline Vec exp_of(Vec x) {
     return (Vec)((Ints)(p * power) & (Ints)(x > all(-87.0f)));
 }
 
-// x / (1 + e^-x)
+// 1 / (1 + e^-x)
+static inline Vec sigmoid(Vec x) { return all(1.0f) / (all(1.0f) + exp_of(smaller(-x, all(88.0f)))); }
+
 static inline Vec silu(Vec x) { return x / (all(1.0f) + exp_of(smaller(-x, all(88.0f)))); }
 #endif

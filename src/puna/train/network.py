@@ -1,7 +1,7 @@
 """A Llama model to be trained: the layers of `puna.llama` over packed trees, with low-rank differences or in full."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from puna.llama.config import LlamaConfig
 from puna.llama.linear import bf16_products
 from puna.llama.rope import tables
-from puna.train.products import Gate, Norm, Product, Rotate
+from puna.train.fused import Whole, trainer
+from puna.train.packed import Packed
+from puna.train.products import Gate, Norm, Product, Rotate, pair_gradients
 from puna.weights.checkpoint import Checkpoint
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -38,67 +40,56 @@ class Matrix(nn.Module):
         self, parts: dict[str, Tensor], dtype: torch.dtype, lora: LoRA | None, seed: torch.Generator
     ) -> None:
         super().__init__()
-        self.rows = [len(weight) for weight in parts.values()]
         self.dtype = dtype
         self.scale = lora.scale if lora else 1.0
-        self.names = list(parts)
+        self.parts: list[tuple[int, int]] = []  # rows that have a low-rank difference
         self.pairs = nn.ParameterDict()
         whole = torch.cat(list(parts.values()))
         if lora is None:
             self.weight = nn.Parameter(whole)
         else:
             self.register_buffer("weight", whole, persistent=False)
+        place = 0
         for name, weight in parts.items() if lora else ():
             if name in lora.targets:
                 bound = 1 / math.sqrt(weight.shape[1])  # as torch draws a new linear layer, and PEFT A
                 a = torch.empty(lora.rank, weight.shape[1]).uniform_(-bound, bound, generator=seed)
                 self.pairs[f"{name}_A"] = nn.Parameter(a)
                 self.pairs[f"{name}_B"] = nn.Parameter(torch.zeros(len(weight), lora.rank))
+                self.parts.append((place, place + len(weight)))
+            place += len(weight)
+        self.count = len(list(self.parameters()))
         self._merged: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """x [T, I] in the products' type to [T, O]."""
+        whole = self.whole()
+        out: Tensor = Product.apply(x, whole, self.scale, self.parts, *self.pairs.values())
+        return out
+
+    def whole(self) -> Tensor:
+        """Give the matrix in the products' type, its differences in it."""
         if self._merged is None:
             self._merged = self._merge()
-        if not self.pairs:
-            out: Tensor = Product.apply(x, self._merged, 1.0, ())
-            return out
-        pairs, rows = [], []
-        for name, count in zip(self.names, self.rows, strict=True):
-            pairs += [self.pairs[f"{name}_A"], self.pairs[f"{name}_B"]]
-            rows.append(count)
-        out = Product.apply(x, self._merged, self.scale, rows, *pairs)
-        return out
+        return self._merged
+
+    def gradients(self, x: Tensor, grad: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+        """Give the gradients of `parameters`, all of this matrix, for its input and its output's gradient."""
+        if self.parts:
+            return pair_gradients(x, grad, self.scale, self.parts, parameters)
+        return [(grad.t() @ x).float()] if parameters else []
 
     def changed(self) -> None:
         """Forget what was computed from the parameters."""
         self._merged = None
 
     def _merge(self) -> Tensor:
-        if not self.pairs:
-            return self.weight.to(self.dtype)
-        merged = torch.empty_like(self.weight, dtype=self.dtype)
-        place = 0
+        merged = self.weight.to(self.dtype)
+        pairs = list(self.pairs.values())
         with torch.no_grad(), bf16_products(self.dtype == torch.bfloat16):
-            for name, rows in zip(self.names, self.rows, strict=True):
-                part = slice(place, place + rows)
-                a, b = self.pairs[f"{name}_A"], self.pairs[f"{name}_B"]
-                merged[part] = torch.addmm(self.weight[part], b, a, alpha=self.scale)
-                place += rows
+            for (start, end), a, b in zip(self.parts, pairs[::2], pairs[1::2], strict=True):
+                merged[start:end] = torch.addmm(self.weight[start:end], b, a, alpha=self.scale)
         return merged
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """Trees side by side: tokens [T], positions [T], and for each tree its size and what its rows may not see.
-
-    A bias [n, n] is 0 where a row sees a key and -inf elsewhere.
-    """
-
-    tokens: Tensor
-    positions: Tensor
-    sizes: Sequence[int]
-    biases: Sequence[Tensor]
 
 
 class Layer(nn.Module):
@@ -129,10 +120,15 @@ class Layer(nn.Module):
         for name in ("input_layernorm", "post_attention_layernorm"):
             gain = checkpoint.tensor(f"model.layers.{n}.{name}.weight", torch.float32)
             self.register_buffer(name, gain, persistent=False)
+        self.engine = trainer(config, dtype)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, batch: Packed) -> Tensor:
         """x [T, D] fp32 to the same."""
         config = self.config
+        if self.engine is not None and x.device.type == "cpu":
+            parameters = [each for matrix in self.matrices() for each in matrix.parameters()]
+            whole: Tensor = Whole.apply(x.contiguous(), self, self.engine, batch, cos, sin, *parameters)
+            return whole
         heads, keys, size = config.heads, config.kv_heads, config.head_dim
         eps = config.norm_eps
         both = self.qkv(Norm.apply(x, self.input_layernorm, eps, self.dtype)).view(len(x), -1, size)
@@ -142,19 +138,22 @@ class Layer(nn.Module):
         inner = self.gate_up(Norm.apply(x, self.post_attention_layernorm, eps, self.dtype))
         return x + self.down(Gate.apply(inner))
 
+    def matrices(self) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+        """Give the matrices in the order of their work."""
+        return self.qkv, self.out, self.gate_up, self.down
+
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, batch: Packed) -> Tensor:
     """Each tree's attention over itself."""
     groups = q.shape[1] // k.shape[1]
     found = []
-    each = zip(*(part.split(list(batch.sizes)) for part in (q, k, v)), batch.biases, strict=True)
-    for queries, keys, values, bias in each:
-        rows, _, size = queries.shape
+    each = zip(*(part.split(batch.sizes) for part in (q, k, v)), batch.masks, strict=True)
+    for queries, keys, values, mask in each:
         out = F.scaled_dot_product_attention(
             queries.transpose(0, 1)[None],
             keys.transpose(0, 1).repeat_interleave(groups, 0)[None],
             values.transpose(0, 1).repeat_interleave(groups, 0)[None],
-            attn_mask=bias,
+            attn_mask=mask,
         )
         found.append(out[0].transpose(0, 1))
     return torch.cat(found)
@@ -190,5 +189,5 @@ class Network(nn.Module):
     def changed(self) -> None:
         """Say that parameters have changed."""
         for layer in self.layers:
-            for matrix in (layer.qkv, layer.out, layer.gate_up, layer.down):
+            for matrix in layer.matrices():
                 matrix.changed()

@@ -91,31 +91,38 @@ class Product(Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, scale: float, rows: Sequence[int], *pairs: Tensor) -> Tensor:
-        """x [T, I], weight [O, I]; pairs: A [r, I] and B [rows, r] of each part of the rows, one after the other."""
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, scale: float, parts: Sequence[tuple[int, int]], *pairs: Tensor
+    ) -> Tensor:
+        """x [T, I], weight [O, I]; pairs: A [r, I] and B [end - start, r] of each part, rows [start, end)."""
         ctx.save_for_backward(x, weight, *pairs)
-        ctx.scale, ctx.rows = scale, rows
+        ctx.scale, ctx.parts = scale, parts
         return F.linear(x, weight)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """dx = dy·W; dB = s·dyᵀ·(x·Aᵀ), dA = s·(dy·B)ᵀ·x."""
+        """dx = dy·W."""
         x, weight, *pairs = ctx.saved_tensors
         back = grad @ weight if ctx.needs_input_grad[0] else None
-        found: list[Tensor] = []
-        if pairs:
-            down = torch.cat([a.to(x.dtype) for a in pairs[::2]])
-            inner = F.linear(x, down)  # [T, parts·r]
-            ups = []
-            place = rank = 0
-            for b, rows in zip(pairs[1::2], ctx.rows, strict=True):
-                part = grad[:, place : place + rows]
-                found.append((part.t() @ inner[:, rank : rank + b.shape[1]]).float().mul_(ctx.scale))
-                ups.append(part @ b.to(x.dtype))
-                place, rank = place + rows, rank + b.shape[1]
-            every = (torch.cat(ups, 1).t() @ x).float().mul_(ctx.scale)
-            downs = every.split([b.shape[1] for b in pairs[1::2]])
-            found = [each for pair in zip(downs, found, strict=True) for each in pair]
         full = (grad.t() @ x).float() if ctx.needs_input_grad[1] else None
-        return back, full, None, None, *found
+        return back, full, None, None, *pair_gradients(x, grad, ctx.scale, ctx.parts, pairs)
+
+
+def pair_gradients(
+    x: Tensor, grad: Tensor, scale: float, parts: Sequence[tuple[int, int]], pairs: Sequence[Tensor]
+) -> list[Tensor]:
+    """Give the gradients of low-rank pairs, as `Product` takes them: dB = s·dyᵀ·(x·Aᵀ), dA = s·(dy·B)ᵀ·x."""
+    if not pairs:
+        return []
+    inner = F.linear(x, torch.cat([a.to(x.dtype) for a in pairs[::2]]))  # [T, parts·r]
+    ups, found = [], []
+    rank = 0
+    for b, (start, end) in zip(pairs[1::2], parts, strict=True):
+        part = grad[:, start:end]
+        found.append((part.t() @ inner[:, rank : rank + b.shape[1]]).float().mul_(scale))
+        ups.append(part @ b.to(x.dtype))
+        rank += b.shape[1]
+    every = (torch.cat(ups, 1).t() @ x).float().mul_(scale)
+    downs = every.split([b.shape[1] for b in pairs[1::2]])
+    return [each for pair in zip(downs, found, strict=True) for each in pair]

@@ -1,0 +1,153 @@
+"""A whole layer as one operation, with the kernels of `puna.native` between torch's products.
+
+What the way back needs is kept in memory that layers and batches share: pages that are new to a process cost more than
+what is written into them.
+"""
+
+from itertools import islice
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from puna.llama.config import LlamaConfig
+from puna.native import training as native
+from puna.native.library import Engine
+from puna.train.packed import Packed
+
+if TYPE_CHECKING:
+    from puna.train.network import Layer
+
+
+def trainer(config: LlamaConfig, dtype: torch.dtype) -> Engine | None:
+    """Give the kernels that train a model of these sizes with products in `dtype`."""
+    whole = all(size % 32 == 0 for size in (config.width, config.ffn_width, config.head_dim))
+    return native.trainer(dtype) if whole else None
+
+
+_GRAIN = 1 << 22  # bytes; what is kept is a multiple, so that batches of about one size need no new memory
+_free: list[Tensor] = []
+
+
+class Room:
+    """Memory handed out piece by piece, and back as a whole."""
+
+    def __init__(self, size: int) -> None:
+        _free.sort(key=len)
+        fits = next((n for n, each in enumerate(_free) if len(each) >= size), None)
+        if fits is not None:
+            self.memory = _free.pop(fits)
+        else:
+            del _free[:1]  # the new one stands in place of one that has become too small
+            self.memory = torch.empty(-(-size // _GRAIN) * _GRAIN, dtype=torch.uint8)
+        self.used = 0
+
+    def take(self, dtype: torch.dtype, *shape: int) -> Tensor:
+        """Give a piece, with whatever is in it."""
+        start, count = self.used, prod(shape) * dtype.itemsize
+        self.used = start + -(-count // 64) * 64
+        return self.memory[start : start + count].view(dtype).view(shape)
+
+    def give_back(self) -> None:
+        """Let others have it."""
+        _free.append(self.memory)
+        del self.memory
+
+
+class _Kept:
+    """What the way back through a layer needs."""
+
+    def __init__(self, layer: "Layer", rows: int) -> None:
+        config, dtype, whole = layer.config, layer.dtype, torch.float32
+        heads, every, size = config.heads, config.heads + 2 * config.kv_heads, config.head_dim
+        row = (every + heads) * size + 2 * config.ffn_width
+        room = Room(rows * (dtype.itemsize * row + 4 * (config.width + heads + 2)) + 512)
+        self.room = room
+        self.qkv = room.take(dtype, rows, every, size)
+        self.mixed = room.take(dtype, rows, heads, size)
+        self.mass = room.take(whole, heads, rows)
+        self.between = room.take(whole, rows, config.width)
+        self.both = room.take(dtype, rows, 2 * config.ffn_width)
+        self.scales = room.take(whole, 2, rows)
+
+
+class Whole(Function):
+    """A layer, whose queries and keys are turned by cos and sin."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        layer: "Layer",
+        engine: Engine,
+        batch: Packed,
+        cos: Tensor,
+        sin: Tensor,
+        *parameters: Tensor,
+    ) -> Tensor:
+        """x [T, D] fp32 to the same; parameters: all that the layer's matrices train."""
+        config, dtype, rows = layer.config, layer.dtype, len(x)
+        kept = _Kept(layer, rows)
+        room = Room(rows * dtype.itemsize * (2 * config.width + config.ffn_width) + 192)
+        normed, added = room.take(dtype, rows, config.width), room.take(dtype, rows, config.width)
+        gated = room.take(dtype, rows, config.ffn_width)
+        native.norm(engine, x, layer.input_layernorm, config.norm_eps, kept.scales[0], normed)
+        torch.mm(normed, layer.qkv.whole().t(), out=kept.qkv.view(rows, -1))
+        native.attend(engine, batch.seen(engine), cos, sin, kept.qkv, kept.mixed, kept.mass)
+        torch.mm(kept.mixed.view(rows, -1), layer.out.whole().t(), out=added)
+        gain = layer.post_attention_layernorm
+        native.norm(engine, x, gain, config.norm_eps, kept.scales[1], normed, added, kept.between)
+        torch.mm(normed, layer.gate_up.whole().t(), out=kept.both)
+        native.gate(engine, kept.both, gated)
+        torch.mm(gated, layer.down.whole().t(), out=added)
+        out = torch.empty_like(x)
+        native.add(engine, kept.between, added, out)
+        room.give_back()
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(x, cos, sin, *parameters)
+            ctx.layer, ctx.engine, ctx.batch, ctx.kept = layer, engine, batch, kept
+        else:
+            kept.room.give_back()
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """From the layer's end to its beginning; what is needed no more is overwritten with gradients."""
+        x, cos, sin, *parameters = ctx.saved_tensors
+        layer, engine, kept = ctx.layer, ctx.engine, ctx.kept
+        del ctx.kept  # overwritten below: there is one way back
+        config, dtype, rows = layer.config, layer.dtype, len(x)
+        trained = iter(parameters)
+        of_qkv, of_out, of_gate_up, of_down = (list(islice(trained, each.count)) for each in layer.matrices())
+        room = Room(
+            rows * dtype.itemsize * (3 * config.width + config.ffn_width + config.heads * config.head_dim) + 320
+        )
+        low, normed, back = (room.take(dtype, rows, config.width) for _ in range(3))
+        gated, mixed = room.take(dtype, rows, config.ffn_width), room.take(dtype, *kept.mixed.shape)
+        grad = grad.contiguous()
+        low.copy_(grad)
+
+        torch.mm(low, layer.down.whole(), out=gated)
+        native.gate_back(engine, kept.both, gated)
+        of_down = layer.down.gradients(gated, low, of_down)
+
+        torch.mm(kept.both, layer.gate_up.whole(), out=back)
+        between, gain = torch.empty_like(x), layer.post_attention_layernorm
+        native.norm_back(engine, kept.between, gain, kept.scales[1], back, grad, between, low, normed)
+        of_gate_up = layer.gate_up.gradients(normed, kept.both, of_gate_up)
+
+        torch.mm(low, layer.out.whole(), out=mixed.view(rows, -1))
+        of_out = layer.out.gradients(kept.mixed.view(rows, -1), low, of_out)
+
+        native.attend(engine, ctx.batch.seen(engine), cos, sin, kept.qkv, kept.mixed, kept.mass, mixed)
+        turned = kept.qkv.view(rows, -1)
+        torch.mm(turned, layer.qkv.whole(), out=back)
+        native.norm_back(engine, x, layer.input_layernorm, kept.scales[0], back, between, between, None, normed)
+        of_qkv = layer.qkv.gradients(normed, turned, of_qkv)
+        for each in (room, kept.room):
+            each.give_back()
+        return between, *[None] * 5, *of_qkv, *of_out, *of_gate_up, *of_down
