@@ -116,6 +116,31 @@ def test_gradients(
         assert torch.equal(network(batch), hidden)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_differences_are_added_to_what_was_loaded(dtype: torch.dtype) -> None:
+    matrix = Network(make_stored(kind="F32"), dtype, LoRA(4, 8.0, ("k_proj",))).layers[0].qkv
+    loaded, (a, b) = matrix.weight.clone(), matrix.pairs.values()
+    for _ in range(2):
+        torch.nn.init.normal_(b)
+        matrix.changed()
+        wanted = loaded.clone()
+        wanted[matrix.parts[0][0] : matrix.parts[0][1]] += 2 * (b @ a).detach()
+        compare(matrix.whole().float(), wanted, 5e-3)
+    assert torch.equal(matrix.weight, loaded)
+
+
+@pytest.mark.parametrize("kernels", [False, True])
+def test_looking_without_gradients_first(kernels: bool) -> None:
+    network = Network(make_stored(kind="F32"), torch.bfloat16, None)
+    for layer in network.layers if not kernels else ():
+        layer.engine = None
+    batch = batch_of((20,), 1)[1]
+    with torch.no_grad():
+        network(batch)
+    network(batch).sum().backward()
+    assert all(parameter.grad.norm() > 0 for parameter in network.parameters())
+
+
 @pytest.fixture
 def network() -> Network:
     network = Network(make_stored(kind="F32"), torch.bfloat16, LoRA(4))

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from puna.train.losses import Pointer, answer_losses, log_probs, pointer_loss
-from puna.train.network import Network, Packed
+from puna.train.network import Network
+from puna.train.packed import Packed
 from puna.train.trees import Passage, Tree, grow, parts, steps
 
 
@@ -38,25 +39,6 @@ class Recipe:
         return self.rate * (0.5 * (1 + math.cos(math.pi * done)) if self.schedule == "cosine" else 1 - done)
 
 
-def pack(trees: Sequence[Tree], dtype: torch.dtype) -> Packed:
-    """Lay trees side by side."""
-    biases = []
-    for tree in trees:
-        n, t = len(tree.tokens), len(tree.passage.tokens)
-        seen = torch.zeros(n, n, dtype=torch.bool)
-        seen[:t, :t] = torch.ones(t, t, dtype=torch.bool).tril()
-        for row in range(t, n):
-            seen[row] = seen[tree.parents[row]]
-            seen[row, row] = True
-        biases.append(torch.zeros(n, n, dtype=dtype).masked_fill_(~seen, float("-inf")))
-    return Packed(
-        torch.tensor([token for tree in trees for token in tree.tokens]),
-        torch.tensor([place for tree in trees for place in tree.positions]),
-        [len(tree.tokens) for tree in trees],
-        biases,
-    )
-
-
 class Reader(nn.Module):
     """A network with a pointer."""
 
@@ -67,7 +49,7 @@ class Reader(nn.Module):
 
     def losses(self, trees: Sequence[Tree]) -> tuple[Tensor, Tensor, Tensor]:
         """Of each question: surprise among all texts, among candidates, of the pointer."""
-        hidden = self.network(pack(trees, self.network.dtype))
+        hidden = self.network(Packed.of((tree.tokens, tree.positions, tree.parents) for tree in trees))
         rows, tokens, owners, base, count = [], [], [], 0, 0
         for tree in trees:
             for node, token, candidate in tree.wanted:

@@ -13,7 +13,7 @@ from puna.llama.linear import bf16_products
 from puna.llama.rope import tables
 from puna.train.fused import Whole, trainer
 from puna.train.packed import Packed
-from puna.train.products import Gate, Norm, Product, Rotate, pair_gradients
+from puna.train.products import Gate, Norm, Product, Rotate, apply, pair_gradients
 from puna.weights.checkpoint import Checkpoint
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -36,6 +36,8 @@ class LoRA:
 class Matrix(nn.Module):
     """Matrices that share their input, stacked, as one product."""
 
+    weight: Tensor
+
     def __init__(
         self, parts: dict[str, Tensor], dtype: torch.dtype, lora: LoRA | None, seed: torch.Generator
     ) -> None:
@@ -50,8 +52,8 @@ class Matrix(nn.Module):
         else:
             self.register_buffer("weight", whole, persistent=False)
         place = 0
-        for name, weight in parts.items() if lora else ():
-            if name in lora.targets:
+        for name, weight in parts.items():
+            if lora and name in lora.targets:
                 bound = 1 / math.sqrt(weight.shape[1])  # as torch draws a new linear layer, and PEFT A
                 a = torch.empty(lora.rank, weight.shape[1]).uniform_(-bound, bound, generator=seed)
                 self.pairs[f"{name}_A"] = nn.Parameter(a)
@@ -63,14 +65,15 @@ class Matrix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [T, I] in the products' type to [T, O]."""
-        whole = self.whole()
-        out: Tensor = Product.apply(x, whole, self.scale, self.parts, *self.pairs.values())
-        return out
+        if self.pairs:
+            return apply(Product, x, self.whole(), self.scale, self.parts, *self.pairs.values())
+        return apply(Product, x, self.weight.to(self.dtype), self.scale, ())
 
     def whole(self) -> Tensor:
         """Give the matrix in the products' type, its differences in it."""
         if self._merged is None:
-            self._merged = self._merge()
+            with torch.no_grad():
+                self._merged = self._merge()
         return self._merged
 
     def gradients(self, x: Tensor, grad: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
@@ -84,9 +87,9 @@ class Matrix(nn.Module):
         self._merged = None
 
     def _merge(self) -> Tensor:
-        merged = self.weight.to(self.dtype)
+        merged = self.weight.to(self.dtype, copy=bool(self.parts))
         pairs = list(self.pairs.values())
-        with torch.no_grad(), bf16_products(self.dtype == torch.bfloat16):
+        with bf16_products(self.dtype == torch.bfloat16):
             for (start, end), a, b in zip(self.parts, pairs[::2], pairs[1::2], strict=True):
                 merged[start:end] = torch.addmm(self.weight[start:end], b, a, alpha=self.scale)
         return merged
@@ -94,6 +97,9 @@ class Matrix(nn.Module):
 
 class Layer(nn.Module):
     """One layer."""
+
+    input_layernorm: Tensor
+    post_attention_layernorm: Tensor
 
     def __init__(
         self,
@@ -127,16 +133,16 @@ class Layer(nn.Module):
         config = self.config
         if self.engine is not None and x.device.type == "cpu":
             parameters = [each for matrix in self.matrices() for each in matrix.parameters()]
-            whole: Tensor = Whole.apply(x.contiguous(), self, self.engine, batch, cos, sin, *parameters)
-            return whole
+            return apply(Whole, x.contiguous(), self, self.engine, batch, cos, sin, *parameters)
         heads, keys, size = config.heads, config.kv_heads, config.head_dim
         eps = config.norm_eps
-        both = self.qkv(Norm.apply(x, self.input_layernorm, eps, self.dtype)).view(len(x), -1, size)
-        turned = Rotate.apply(both[:, : heads + keys], cos, sin)
+        both = self.qkv(apply(Norm, x, self.input_layernorm, eps, self.dtype)).view(len(x), -1, size)
+        turned = apply(Rotate, both[:, : heads + keys], cos, sin)
         mixed = _attention(turned[:, :heads], turned[:, heads:], both[:, heads + keys :], batch)
         x = x + self.out(mixed.reshape(len(x), -1))
-        inner = self.gate_up(Norm.apply(x, self.post_attention_layernorm, eps, self.dtype))
-        return x + self.down(Gate.apply(inner))
+        inner = self.gate_up(apply(Norm, x, self.post_attention_layernorm, eps, self.dtype))
+        out: Tensor = x + self.down(apply(Gate, inner))
+        return out
 
     def matrices(self) -> tuple[Matrix, Matrix, Matrix, Matrix]:
         """Give the matrices in the order of their work."""
@@ -147,7 +153,7 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, batch: Packed) -> Tensor:
     """Each tree's attention over itself."""
     groups = q.shape[1] // k.shape[1]
     found = []
-    each = zip(*(part.split(batch.sizes) for part in (q, k, v)), batch.masks, strict=True)
+    each = zip(*(torch.split(part, batch.sizes) for part in (q, k, v)), batch.masks, strict=True)
     for queries, keys, values, mask in each:
         out = F.scaled_dot_product_attention(
             queries.transpose(0, 1)[None],
@@ -162,6 +168,10 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, batch: Packed) -> Tensor:
 class Network(nn.Module):
     """Embedding, layers, last norm; the embedding and the head stay as they are."""
 
+    embedding: Tensor
+    norm: Tensor
+    head: Tensor
+
     def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype, lora: LoRA | None, *, seed: int = 0) -> None:
         super().__init__()
         self.config = LlamaConfig.from_dict(checkpoint.config)
@@ -174,7 +184,7 @@ class Network(nn.Module):
             "embedding", checkpoint.tensor("model.embed_tokens.weight", torch.float32), persistent=False
         )
         self.register_buffer("norm", checkpoint.tensor("model.norm.weight", torch.float32), persistent=False)
-        head = self.embedding if self.config.tied else checkpoint.tensor("lm_head.weight", torch.float32)
+        head: Tensor = self.embedding if self.config.tied else checkpoint.tensor("lm_head.weight", torch.float32)
         self.register_buffer("head", head.to(dtype), persistent=False)
 
     def forward(self, batch: Packed) -> Tensor:
@@ -183,11 +193,10 @@ class Network(nn.Module):
         cos, sin = tables(self.config.rope, batch.positions, self.config.context)
         for layer in self.layers:
             x = layer(x, cos, sin, batch)
-        normed: Tensor = Norm.apply(x, self.norm, self.config.norm_eps, torch.float32)
-        return normed
+        return apply(Norm, x, self.norm, self.config.norm_eps, torch.float32)
 
     def changed(self) -> None:
         """Say that parameters have changed."""
-        for layer in self.layers:
-            for matrix in layer.matrices():
-                matrix.changed()
+        for module in self.modules():
+            if isinstance(module, Matrix):
+                module.changed()

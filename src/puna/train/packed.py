@@ -43,7 +43,7 @@ class Packed:
     def masks(self) -> list[Tensor]:
         """Give for each tree which row sees which [n, n], on the device of the tokens."""
         found = []
-        for parents in self.parents.cpu().split(self.sizes):
+        for parents in torch.split(self.parents.cpu(), self.sizes):
             mask = torch.eye(len(parents), dtype=torch.bool)
             rows = mask.numpy()
             for row, parent in enumerate(parents.tolist()):

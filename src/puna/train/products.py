@@ -14,6 +14,12 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 
+def apply(function: type[Function], *given: Any) -> Tensor:
+    """Apply it; torch does not say what type that gives."""
+    out: Tensor = function.apply(*given)  # type: ignore[no-untyped-call]
+    return out
+
+
 class Norm(Function):
     """RMSNorm of fp32 rows, given in the products' type; the gain is not trained."""
 
@@ -22,7 +28,8 @@ class Norm(Function):
         """x [T, D] fp32, gain [D]."""
         scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
         ctx.save_for_backward(x, gain, scale)
-        return (x * scale).mul_(gain).to(dtype)
+        out: Tensor = (x * scale).mul_(gain).to(dtype)
+        return out
 
     @staticmethod
     @once_differentiable
@@ -124,5 +131,5 @@ def pair_gradients(
         ups.append(part @ b.to(x.dtype))
         rank += b.shape[1]
     every = (torch.cat(ups, 1).t() @ x).float().mul_(scale)
-    downs = every.split([b.shape[1] for b in pairs[1::2]])
+    downs = torch.split(every, [b.shape[1] for b in pairs[1::2]])
     return [each for pair in zip(downs, found, strict=True) for each in pair]
