@@ -45,6 +45,40 @@ def test_equals_brute_force(seed: int) -> None:
     assert total <= found.mass + found.unvisited + 1e-6
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_with_weights_it_equals_brute_force(seed: int) -> None:
+    reading, sequences = random_case(seed)
+    rng = random.Random(seed)
+    weights = [-rng.choice((0.0, 1.0, 8.0)) * rng.random() for _ in sequences]
+    every = [value + weight for value, weight in zip(scored(reading, sequences), weights, strict=True)]
+    top = rng.choice((1, 3, 10))
+    search = Search(reading, sequences, end=END, weights=[*weights, 0.0])
+    found = search.run(top)
+    assert found.proves(top)
+    assert [value for _, value in found.complete[:top]] == pytest.approx(
+        sorted(every, reverse=True)[:top], abs=1e-4
+    )
+    known = dict(found.complete)
+    assert all(value <= found.bound + 1e-4 for index, value in enumerate(every) if index not in known)
+    total = math.fsum(map(math.exp, every))
+    assert found.mass <= total + 1e-6
+    assert total <= found.mass + found.unvisited + 1e-6
+    plain = math.fsum(map(math.exp, scored(reading, sequences)))
+    assert found.outside <= 1 - plain + 1e-6
+    assert search.run(1, tolerance=0.0).outside == pytest.approx(1 - plain, abs=1e-4)
+
+
+def test_the_sequence_aside_has_a_weight_of_its_own() -> None:
+    reading, sequences = random_case(3)
+    weights = [0.0] * len(sequences)
+    found = [
+        Search(reading, sequences, end=END, aside=[95, 96], weights=[*weights, weight]).run(3)
+        for weight in (0.0, -2.5)
+    ]
+    assert found[1].aside == pytest.approx(found[0].aside - 2.5)
+    assert found[1].complete == found[0].complete
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_runs_to_the_tolerance_and_to_the_floor(seed: int) -> None:
     reading, sequences = random_case(seed)

@@ -8,12 +8,14 @@ from puna.answer.evidence import occurrences
 from puna.answer.findings import Findings, Look
 from puna.answer.mixture import Window, log, log_sum
 from puna.answer.normalise import normalised
+from puna.answer.pointed import pointed
 from puna.answer.prompt import Prompt, Prompts
 from puna.answer.sentences import sentences
 from puna.answer.settings import Settings
 from puna.answer.spans import in_one_line, spans_within
 from puna.answer.types import Passage, Source, Support
 from puna.rank.hide import score_hiding
+from puna.rank.pointer import Pointer
 from puna.rank.score import Reading, read, score
 from puna.rank.search import Search
 from puna.rank.shelf import Shelf
@@ -34,8 +36,16 @@ class _StoppedError(Exception):
 class Inquiry:
     """A question, what to read for it, and the settings. `done`: how many windows were read."""
 
-    def __init__(self, shelf: Shelf, prompts: Prompts, sources: Sequence[Source], settings: Settings) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        prompts: Prompts,
+        sources: Sequence[Source],
+        settings: Settings,
+        pointer: Pointer | None = None,
+    ) -> None:
         self._shelf, self._prompts, self._sources, self._settings = shelf, prompts, sources, settings
+        self._pointer = pointer
         self._priors: dict[str, float] = {}
         self.done = 0
         shelf.begin()
@@ -142,8 +152,12 @@ class Inquiry:
         }
         if not sequences:
             return None
-        names, reading = list(sequences), self._read(*window)[1]
-        search = Search(reading, list(sequences.values()), end=self._prompts.end, aside=refusal)
+        names, (prompt, reading) = list(sequences), self._read(*window)
+        weights = None
+        if self._pointer:
+            found_at = [[(start - begin, end - begin) for start, end in places[name]] for name in names]
+            weights = pointed(self._pointer, reading, prompt, found_at)
+        search = Search(reading, list(sequences.values()), end=self._prompts.end, aside=refusal, weights=weights)
         top = settings.pool or settings.top
         while True:
             found = search.run(top, floor=floor, tolerance=_TOLERANCE, max_nodes=settings.budget, stop=stop)

@@ -24,6 +24,7 @@ from puna.llama.device import choose_device
 from puna.llama.load import load as load_model
 from puna.llama.model import Llama
 from puna.rank.kept import KeptFiles, kept_files
+from puna.rank.pointer import Pointer
 from puna.rank.score import read, score
 from puna.rank.shelf import MEMORY, Shelf
 from puna.tokens.tokenizer import Tokenizer
@@ -78,10 +79,14 @@ class Reader:
         *,
         memory: int = MEMORY,
         files: KeptFiles | None = None,
+        pointer: Pointer | None = None,
     ) -> None:
         if memory < 0:
             raise InputError("E-MEMORY", value=memory)
         self.model, self.tokenizer, self.name = model, tokenizer, name
+        self._pointer = pointer
+        if pointer:
+            model.take_notes(pointer.notes)
         self._shelf = Shelf(model, memory=memory, files=files)
 
     def read(
@@ -247,7 +252,7 @@ class Reader:
                 source.text, self.tokenizer.token_starts(source.text), size, min(OVERLAP, size // 4)
             )
         ]
-        return Inquiry(self._shelf, prompts, sources, settings), ranges
+        return Inquiry(self._shelf, prompts, sources, settings, self._pointer), ranges
 
 
 def _coverage(sources: Sequence[Source], read: Sequence[tuple[int, int, int]]) -> Coverage:

@@ -1,8 +1,9 @@
-"""The keys and values of what has been read. The cache owns the offset: nobody else counts slots."""
+"""The keys and values of what has been read, and notes on it. The cache owns the offset: nobody else counts slots."""
 
 from copy import copy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from puna.llama.config import LlamaConfig
@@ -10,7 +11,7 @@ from puna.shapes import Float, Int
 
 
 class Cache:
-    """Keys and values of `length` tokens, [L, K, capacity, E] each, grown when full.
+    """Keys and values of `length` tokens, [L, K, capacity, E] each, and `notes` numbers of each token; it grows.
 
     `span`: how many positions the whole job may use. Frequencies that depend on the sequence's length (dynamic
     NTK, LongRoPE) are fixed by it for the cache's life, so reading in chunks equals reading at once.
@@ -22,6 +23,7 @@ class Cache:
         capacity: int,
         *,
         span: int | None = None,
+        notes: int = 0,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -31,11 +33,12 @@ class Cache:
         shape = (config.layers, config.kv_heads, whole(max(capacity, 1)), config.head_dim)
         self._keys = torch.zeros(shape, dtype=dtype, device=device)
         self._values = torch.zeros(shape, dtype=dtype, device=device)
+        self._notes = torch.zeros((shape[2], notes), device=device)
 
     @property
     def nbytes(self) -> int:
         """Memory of all slots."""
-        return self._keys.nbytes + self._values.nbytes
+        return self._keys.nbytes + self._values.nbytes + self._notes.nbytes
 
     @property
     def capacity(self) -> int:
@@ -51,7 +54,9 @@ class Cache:
         grown = [old.new_zeros((*old.shape[:2], size, old.shape[3])) for old in self.stores]
         for new_store, old in zip(grown, self.stores, strict=True):
             new_store[:, :, :used] = old[:, :, :used]
-        self._keys, self._values = grown  # both or, where this was interrupted, none: kernels trust one capacity
+        notes = F.pad(self._notes[:used], (0, 0, 0, size - used))
+        # All or, where this was interrupted, none: kernels trust one capacity.
+        self._keys, self._values, self._notes = *grown, notes
         self._shared = 0
 
     def write(
@@ -72,16 +77,34 @@ class Cache:
         """All keys' and values' memory, for `puna.native`, which orders what is inside a block of 32 slots itself."""
         return self._keys, self._values
 
-    def blocks(self, length: int) -> tuple[Float[Tensor, "L K S E"], Float[Tensor, "L K S E"]]:
-        """Give views of the whole blocks in which the first `length` tokens stand, for `fill`."""
-        return self._keys[:, :, : whole(length)], self._values[:, :, : whole(length)]
+    def note(self, notes: Float[Tensor, "T N"]) -> None:
+        """Keep notes of the tokens that were read last."""
+        self._notes[self.length - len(notes) : self.length] = notes
 
-    def fill(self, keys: Float[Tensor, "L K S E"], values: Float[Tensor, "L K S E"], length: int) -> None:
+    def notes(self, start: int, end: int) -> Float[Tensor, "n N"]:
+        """Give the notes of tokens start to end."""
+        return self._notes[start:end]
+
+    def blocks(
+        self, length: int
+    ) -> tuple[Float[Tensor, "L K S E"], Float[Tensor, "L K S E"], Float[Tensor, "S N"]]:
+        """Give views of the whole blocks in which the first `length` tokens stand, for `fill`."""
+        size = whole(length)
+        return self._keys[:, :, :size], self._values[:, :, :size], self._notes[:size]
+
+    def fill(
+        self,
+        keys: Float[Tensor, "L K S E"],
+        values: Float[Tensor, "L K S E"],
+        notes: Float[Tensor, "S N"],
+        length: int,
+    ) -> None:
         """Take the first `length` tokens from another cache's blocks; what was here is forgotten."""
         self.length = 0
         self.reserve(length)
         for store, given in zip(self.stores, (keys, values), strict=True):
             store[:, :, : whole(length)] = given
+        self._notes[: whole(length)] = notes
         self.length = length
 
     def share(self) -> "Cache":
@@ -94,6 +117,7 @@ class Cache:
         """Forget everything and give back the memory that is not shared."""
         self.length = self._shared = 0
         self._keys, self._values = (store.new_empty((*store.shape[:2], 0, store.shape[3])) for store in self.stores)
+        self._notes = self._notes[:0]
 
     def advance(self, new: int) -> None:
         """Count `new` tokens as read: called once after all layers, so an interrupted forward leaves no trace."""
@@ -104,7 +128,7 @@ class Cache:
         if not 0 <= length <= self.length:
             raise ValueError(f"cannot truncate a cache of {self.length} tokens to {length}")
         if length < self._shared:  # what comes next would be written over what is another's
-            self._keys, self._values = self._keys.clone(), self._values.clone()
+            self._keys, self._values, self._notes = (each.clone() for each in (*self.stores, self._notes))
             self._shared = 0
         self.length = length
 

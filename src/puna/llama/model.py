@@ -53,6 +53,7 @@ class Llama(nn.Module):
         self.config = config
         self.packed: Packed | None = None
         self.step: Step | None = None
+        self._notes: Tensor | None = None
         self.model = Trunk(config)
         self.lm_head = Linear(config.width, config.vocab_size, bias=False)
         self.tie()
@@ -94,7 +95,12 @@ class Llama(nn.Module):
 
     def new_cache(self, capacity: int, *, span: int | None = None) -> Cache:
         """Make an empty cache with room for `capacity` tokens (it grows); `span` as in `Cache`."""
-        return Cache(self.config, capacity, span=span, dtype=self.dtype, device=self.device)
+        notes = 0 if self._notes is None else len(self._notes)
+        return Cache(self.config, capacity, span=span, notes=notes, dtype=self.dtype, device=self.device)
+
+    def take_notes(self, projection: Float[Tensor, "N D"]) -> None:
+        """From now on keep, beside keys and values, a projection of the hidden state of each token that `read` reads."""
+        self._notes = projection.to(self.device)
 
     def forward(
         self,
@@ -149,11 +155,13 @@ class Llama(nn.Module):
                 cache.reserve(len(part := tokens[start : start + size]))
                 hidden = self.packed.chain(part, cache)
                 cache.advance(len(part))
-                continue
-            chunk = torch.tensor(tokens[start : start + size], device=self.device)
-            past = cache.length
-            positions = torch.arange(past, past + len(chunk), device=self.device)
-            hidden = self(chunk, positions, cache, None)
+            else:
+                chunk = torch.tensor(tokens[start : start + size], device=self.device)
+                past = cache.length
+                positions = torch.arange(past, past + len(chunk), device=self.device)
+                hidden = self(chunk, positions, cache, None)
+            if self._notes is not None:
+                cache.note(hidden @ self._notes.T)
         if hidden is None:
             raise ValueError("nothing to read: no tokens")
         return hidden[-1:]

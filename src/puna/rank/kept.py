@@ -28,8 +28,9 @@ from puna.weights.kept_folder import KeptFolder
 from puna.weights.safetensors_header import Entry, opened, read_head
 from puna.weights.store import need_space
 
-_FORMAT = "puna kept 1"
+_FORMAT = "puna kept 2"
 _HEADER = 1024  # bytes, at most
+_STORES = ("keys", "values", "notes")
 _KINDS = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 _LOG = logging.getLogger("puna")
 
@@ -42,7 +43,6 @@ class KeptFiles:
 
     def __init__(self, model: Llama, digest: str, folder: KeptFolder) -> None:
         self._folder, self._digest = folder, digest
-        self._dtype = model.dtype
         adapter = ""  # there is none yet; its digest will stand here
         computed = [_FORMAT, digest, adapter, _engine(model), str(model.dtype), model.config.context]
         self._computed = json.dumps(computed).encode()
@@ -75,8 +75,8 @@ class KeptFiles:
         if stores is None:
             self._warn(KeptError("E-KEPT-FOREIGN", path=path))
             return False
-        keys, values = stores
-        cache.fill(keys, values, length)
+        keys, values, notes = stores
+        cache.fill(keys, values, notes, length)
         return True
 
     def save(self, section: bytes, cache: Cache) -> None:
@@ -84,17 +84,17 @@ class KeptFiles:
         if self._said & {"E-KEPT-WRITE", "E-KEPT-LIMIT"}:
             return
         name, folder = self._name(section), self._folder
-        keys, values = cache.blocks(cache.length)
-        size = keys.nbytes + values.nbytes + _HEADER
+        blocks = _named(cache.blocks(cache.length))
+        size = sum(store.nbytes for store in blocks.values()) + _HEADER
         if not folder.make_room(size, self._used):
             self._warn(KeptError("E-KEPT-LIMIT", folder=folder.path, limit=folder.limit // 10**6))
             return
-        keys, values = keys.cpu().contiguous(), values.cpu().contiguous()
-        metadata = {**self._metadata(name), "sha256": _checksum(keys, values)}
+        blocks = {name: store.cpu().contiguous() for name, store in blocks.items()}
+        metadata = {**self._metadata(name), "sha256": _checksum(*blocks.values())}
         try:
             with folder.writing(name) as path:
                 need_space(folder.path, size)
-                save_file({"keys": keys, "values": values}, path, metadata)
+                save_file(blocks, path, metadata)
         except (OSError, SafetensorError, PunaError) as error:
             reason = getattr(error, "strerror", None) or error
             self._warn(KeptError("E-KEPT-WRITE", folder=folder.path, reason=reason))
@@ -107,19 +107,22 @@ class KeptFiles:
         return {"format": _FORMAT, "name": name}
 
     def _checked(self, path: Path, file: BinaryIO, size: int, slots: int, cache: Cache) -> list[Tensor] | None:
-        """Read keys and values of so many slots; None if the file is another, or not as it was written."""
+        """Read keys, values and notes of so many slots; None if the file is another, or not as it was written."""
         entries, metadata = read_head(path, file, size)
-        layers, heads, _, width = cache.stores[0].shape
-        shape = (layers, heads, slots, width)
-        nbytes = layers * heads * slots * width * self._dtype.itemsize
-        starts = {"keys": 0, "values": nbytes}
-        if entries != {name: Entry(_KINDS[self._dtype], shape, nbytes, start) for name, start in starts.items()}:
+        stores = [
+            torch.empty((*store.shape[:-2], slots, store.shape[-1]), dtype=store.dtype) for store in cache.blocks(0)
+        ]
+        blocks = _named(stores)
+        expected, place = {}, 0
+        for name, store in blocks.items():
+            expected[name] = Entry(_KINDS[store.dtype], tuple(store.shape), store.nbytes, place)
+            place += store.nbytes
+        if entries != expected:
             return None
-        stores = [torch.empty(shape, dtype=self._dtype) for _ in starts]
-        for store in stores:
-            if file.readinto(_bytes(store)) < nbytes:  # type: ignore[attr-defined]
+        for store in blocks.values():
+            if file.readinto(_bytes(store)) < store.nbytes:  # type: ignore[attr-defined]
                 return None
-        right = {**self._metadata(path.name), "sha256": _checksum(*stores)}
+        right = {**self._metadata(path.name), "sha256": _checksum(*blocks.values())}
         return stores if metadata == right else None
 
     def _warn(self, error: KeptError) -> None:
@@ -142,6 +145,12 @@ def _engine(model: Llama) -> str:
         return f"kernels {sources_digest()}"
     card = torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else model.device.type
     return f"torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} {card}"
+
+
+def _named(stores: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Name what there is, in the order in which safetensors puts it: wider numbers first."""
+    named = [(name, store) for name, store in zip(_STORES, stores, strict=True) if store.numel()]
+    return dict(sorted(named, key=lambda item: (-item[1].itemsize, item[0])))
 
 
 def _bytes(tensor: Tensor) -> memoryview:

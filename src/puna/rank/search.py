@@ -25,9 +25,10 @@ _LOOKAHEAD = 6  # tokens opened in advance along a path that does not branch
 class Found:
     """What a search knows; log-probabilities in nats, the end token's included.
 
-    complete: (index of the sequence, log-probability) of all that were completed, best first. bound: no other
-    sequence has a higher log-probability than this. mass: probability of the completed ones together. unvisited:
-    upper bound on that of all others. nodes, passes: work done. aside: log-probability of the sequence set aside.
+    complete: (index of the sequence, score) of all that were completed, best first. bound: no other sequence has a
+    higher score than this. mass: e^score of the completed ones together. unvisited: upper bound on that of all others.
+    nodes, passes: work done. aside: score of the sequence set aside. outside: lower bound on the probability that the
+    model writes something else than one of the sequences. A score is a log-probability, and the sequence's weight.
     """
 
     complete: list[tuple[int, float]]
@@ -37,11 +38,7 @@ class Found:
     nodes: int
     passes: int
     aside: float
-
-    @property
-    def outside(self) -> float:
-        """Lower bound on the probability that the model writes something else than one of the sequences."""
-        return max(0.0, 1.0 - self.mass - self.unvisited)
+    outside: float
 
     def proves(self, top: int) -> bool:
         """Tell whether the first `top` are surely the most probable of all sequences, or all there are."""
@@ -51,11 +48,19 @@ class Found:
 class Search:
     """A search over sequences (distinct, of 1 to ROWS tokens), each followed by `end`; it can be run on.
 
-    `aside`: a sequence that is scored with them in the first pass but is none of them, such as a refusal.
+    `aside`: a sequence that is scored with them in the first pass but is none of them, such as a refusal. `weights`: for
+    each sequence, the one aside last, what another judge adds to its log-probability, at most 0 nats: the best weight
+    below a node and the node's log-probability together bound what stands below it.
     """
 
     def __init__(
-        self, reading: Reading, sequences: Sequence[list[int]], *, end: int, aside: Sequence[int] = ()
+        self,
+        reading: Reading,
+        sequences: Sequence[list[int]],
+        *,
+        end: int,
+        aside: Sequence[int] = (),
+        weights: Sequence[float] | None = None,
     ) -> None:
         self._reading, self._end = reading, end
         trie = build_trie([*sequences, list(aside)])
@@ -66,11 +71,18 @@ class Search:
             (self._children[parent] if parent >= 0 else self._roots).append(node)
         *paths, self._aside = trie.paths
         self._sequence_at = {path[-1]: index for index, path in enumerate(paths)}
+        self._weights = [0.0] * (len(sequences) + 1) if weights is None else list(weights)
+        self._hope = [-math.inf if weights else 0.0] * len(trie.tokens)  # the best weight at a node or below
+        for node, parent in reversed(list(enumerate(trie.parents))):
+            if weights and (index := self._sequence_at.get(node)) is not None:
+                self._hope[node] = max(self._hope[node], weights[index])
+            if parent >= 0:
+                self._hope[parent] = max(self._hope[parent], self._hope[node])
         self._value: dict[int, float] = {-1: 0.0}  # log-probability of the path to a node; -1 is the reading itself
-        self._waiting = [(0.0, -1)]  # a heap of (minus log-probability, node)
+        self._waiting = [(0.0, -1)]  # a heap of (minus the best score there can be below, node)
         self._complete: list[tuple[float, int]] = []
         self._aside_value = -math.inf
-        self._mass = 0.0
+        self._mass = self._written = 0.0  # of the completed: e^score, and probability
         self._passes = self._nodes = 0
 
     @torch.inference_mode()
@@ -112,6 +124,7 @@ class Search:
             nodes=self._nodes,
             passes=self._passes,
             aside=self._aside_value,
+            outside=max(0.0, 1.0 - self._written - math.fsum(math.exp(self._value[n]) for _, n in self._waiting)),
         )
 
     def _start(self, limit: int) -> None:
@@ -184,11 +197,13 @@ class Search:
                 continue
             self._value[child] = total
             if child not in new:
-                heapq.heappush(self._waiting, (-total, child))
+                heapq.heappush(self._waiting, (-total - self._hope[child], child))
 
     def _finish(self, node: int, total: float, aside: bool) -> None:
         if aside:
-            self._aside_value = total
-        if node in self._sequence_at:
-            self._complete.append((total, self._sequence_at[node]))
-            self._mass += math.exp(total)
+            self._aside_value = total + self._weights[-1]
+        if (index := self._sequence_at.get(node)) is not None:
+            score = total + self._weights[index]
+            self._complete.append((score, index))
+            self._mass += math.exp(score)
+            self._written += math.exp(total)

@@ -1,17 +1,16 @@
 """The training loop."""
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from puna.train.losses import Pointer, answer_losses, log_probs, pointer_loss
+from puna.train.losses import PointerHead, answer_losses, log_probs, pointer_loss
 from puna.train.network import Network
 from puna.train.packed import Packed
-from puna.train.trees import Passage, Tree, grow, parts, steps
+from puna.train.trees import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Reader(nn.Module):
     def __init__(self, network: Network, seed: int) -> None:
         super().__init__()
         self.network = network
-        self.pointer = Pointer(network.config.width, seed=seed)
+        self.pointer = PointerHead(network.config.width, seed=seed)
 
     def losses(self, trees: Sequence[Tree]) -> tuple[Tensor, Tensor, Tensor]:
         """Of each question: surprise among all texts, among candidates, of the pointer."""

@@ -10,11 +10,12 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from puna.llama.linear import bf16_products
+from puna.rank.pointer import LONGEST, Pointer, span_mass
 from puna.shapes import Float, Int
+from puna.train.products import apply
 from puna.train.trees import Tree
 
 _ROWS = 256  # rows of logits that exist at a time
-LONGEST = 64  # tokens of a span that the pointer knows, as many as a search scores
 
 
 class _LogProbs(Function):
@@ -60,15 +61,11 @@ def log_probs(
 ) -> Float[Tensor, " M"]:
     """log P(tokens[m] | hidden[rows[m]]) in nats; the head is not trained. `fast`: products in bf16."""
     used, place = torch.unique(rows, return_inverse=True)
-    found: Tensor = _LogProbs.apply(hidden[used], head, place, tokens, fast)
-    return found
+    return apply(_LogProbs, hidden[used], head, place, tokens, fast)
 
 
-class Pointer(nn.Module):
-    """s(a) = <q, M_T(t, a)>: of a question's last state q, for the span a from token i to j of the text's states.
-
-    <q, M> = (Q₁q·K₁hᵢ + Q₂q·K₂hⱼ)/√P, and for "not in the text" the same with learned vectors in place of K₁h and K₂h.
-    """
+class PointerHead(nn.Module):
+    """A pointer's numbers, to be trained."""
 
     def __init__(self, width: int, size: int = 128, *, seed: int = 0) -> None:
         super().__init__()
@@ -80,39 +77,26 @@ class Pointer(nn.Module):
     def forward(
         self, questions: Float[Tensor, "Q D"], text: Float[Tensor, "N D"]
     ) -> tuple[Float[Tensor, "2 Q N"], Float[Tensor, " Q"]]:
-        """Give what each token adds as a span's first and as its last, and the score of no answer."""
-        size = self.question.shape[1]
-        asked = torch.einsum("qd,epd->eqp", questions, self.question) * size**-0.5
-        keys = torch.einsum("nd,epd->enp", text, self.text)
-        return asked @ keys.transpose(1, 2), torch.einsum("eqp,ep->q", asked, self.nowhere)
+        """Give `Pointer.ends` of states."""
+        pointer = Pointer(self.question, self.text, self.nowhere)
+        return pointer.ends(questions, text @ pointer.notes.T)
 
 
-def span_mass(ends: Float[Tensor, "2 Q N"], nowhere: Float[Tensor, " Q"]) -> Float[Tensor, " Q"]:
-    """Log of the sum of e^score over all spans of up to LONGEST tokens, and no answer."""
-    padded = F.pad(ends[1], (0, LONGEST - 1), value=float("-inf"))
-    last = padded.unfold(1, LONGEST, 1).logsumexp(-1)  # over the spans that begin at a token
-    return torch.logaddexp((ends[0] + last).logsumexp(-1), nowhere)
-
-
-def pointer_loss(pointer: Pointer, hidden: Float[Tensor, "n D"], tree: Tree) -> Float[Tensor, " Q"]:
+def pointer_loss(pointer: PointerHead, hidden: Float[Tensor, "n D"], tree: Tree) -> Float[Tensor, " Q"]:
     """Surprise (nats) of each question's right spans among all spans and none, of one tree's states."""
     passage = tree.passage
     states = hidden[passage.first : len(passage.tokens)]
     ends, nowhere = pointer(hidden[torch.tensor(tree.ends, device=hidden.device)], states)
+    mass = span_mass(ends, nowhere)
     right = []
     for number, question in enumerate(passage.questions):
         spans = torch.tensor(question.spans, device=hidden.device).view(-1, 2) - passage.first
         spans = spans[spans[:, 1] - spans[:, 0] < LONGEST]
         if len(spans):
             right.append((ends[0, number, spans[:, 0]] + ends[1, number, spans[:, 1]]).logsumexp(0))
-        else:
-            right.append(
-                nowhere[number]
-                if not question.spans
-                else nowhere[number].detach() * 0
-                + span_mass(ends[:, number : number + 1], nowhere[number : number + 1])[0]
-            )
-    return span_mass(ends, nowhere) - torch.stack(right)
+        else:  # where all are too long there is nothing to learn
+            right.append(mass[number] if question.spans else nowhere[number])
+    return mass - torch.stack(right)
 
 
 def answer_losses(
