@@ -25,7 +25,7 @@ from puna.errors import InputError, PunaError
 # Those that are frozen are not looked through; what has to be done at the end (files, exit handlers) still is.
 atexit.register(gc.freeze)
 
-_COMMANDS = ("ask", "rank", "generate", "calibrate", "eval", "pull", "info", "kept", "bench")
+_COMMANDS = ("ask", "rank", "generate", "calibrate", "eval", "make-rows", "pull", "info", "kept", "bench")
 
 
 class _Root(click.Group):
@@ -37,7 +37,8 @@ class _Root(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"puna.cli.{cmd_name}"), cmd_name)
+        module = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"puna.cli.{module}"), module)
         return command
 
 

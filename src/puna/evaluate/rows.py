@@ -5,9 +5,10 @@ import json
 import random
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 from puna.errors import InputError
 from puna.weights.refuse import shown
@@ -123,6 +124,19 @@ def read_rows(path: Path, parse: Callable[[Fields], _Row]) -> list[_Row]:
 
     Raises InputError for a file that cannot be read or holds no rows, and for the first line that does not fit.
     """
+    with opened(path) as (lines, _):
+        rows = [parse(row) for row in objects(path, lines)]
+    if not rows:
+        raise InputError("E-ROWS-NONE", path=path)
+    return rows
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Open a file, plain or gzipped, which is known by its first bytes: what it holds, and the file as it lies there.
+
+    Raises InputError for one that cannot be opened, or is damaged where it is read.
+    """
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -132,12 +146,9 @@ def read_rows(path: Path, parse: Callable[[Fields], _Row]) -> list[_Row]:
         raise InputError("E-FILE-READ", path=path, reason=str(reason).lower()) from None
     try:
         with file, gzip.open(file) if file.peek(2)[:2] == _GZIP else file as lines:
-            rows = [parse(row) for row in objects(path, lines)]
+            yield cast(IO[bytes], lines), file
     except (OSError, EOFError, zlib.error):
         raise InputError("E-ROWS-DAMAGED", path=path) from None
-    if not rows:
-        raise InputError("E-ROWS-NONE", path=path)
-    return rows
 
 
 def sample(rows: Sequence[_Row], limit: int | None, seed: int = 0) -> list[_Row]:

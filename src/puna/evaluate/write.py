@@ -1,7 +1,7 @@
 """Result files, whole or not at all."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -11,14 +11,31 @@ from puna.weights.store import place
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, sync it and rename it. Raises InputError where that cannot be done."""
-    with told(path):
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_bytes(content)
+    with writing(path) as write:
+        write(content)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Give a function that writes to a temporary file; at the end that is synced and renamed, else removed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with told(path):
+            file = temporary.open("wb")
+        with file:
+
+            def write(content: bytes) -> None:
+                with told(path):
+                    file.write(content)
+
+            yield write
+            with told(path):
+                file.flush()
+        with told(path):
             place(temporary, path, aside=temporary)
-        finally:
-            with suppress(OSError, ValueError):
-                temporary.unlink(missing_ok=True)
+    finally:
+        with suppress(OSError, ValueError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 One line each, no full stop; `{name}` is filled from the error's parameters.
 """
 
-from puna.messages import bench, decode, evaluate, inputs, kept, models, pull, tokens, weights
+from puna.messages import bench, decode, evaluate, inputs, kept, models, pull, tokens, train, weights
 from puna.messages.message import Message
 
 __all__ = ["MESSAGES", "Message"]
@@ -16,6 +16,7 @@ MESSAGES: dict[str, Message] = {
     **decode.MESSAGES,
     **tokens.MESSAGES,
     **evaluate.MESSAGES,
+    **train.MESSAGES,
     **bench.MESSAGES,
     **kept.MESSAGES,
 }
