@@ -47,7 +47,7 @@ _COMMON = frozenset(
 )
 # Words whose end looks like the beginning of a span, and measure words behind a number.
 _JOINED = frozenset(
-    "是否 有关 有關 有时 有時 有些 有限 为主 為主 以及 以来 以來 从而 從而 由于 由於 就是 被告 之间 之間".split()
+    "是否 有关 有關 有时 有時 有些 有限 有期 为主 為主 以及 以来 以來 从而 從而 由于 由於 就是 被告 之间 之間".split()
 )
 _COUNTED = frozenset("部名位個个種种座条條只隻支家所本篇首次件块塊张張")
 _DEED = re.compile(
@@ -64,7 +64,7 @@ _MEASURES = (
     "分钟|分鐘|小时|小時|种|種|届|屆|层|層|艘|架|辆|輛|户|戶|吨|噸|公斤|只|隻|票|分|站|篇|卷|本|回|期|棟|栋"
 )
 _DATE = re.compile(
-    r"(?<![\d.])(?:(?:公元前|西元前|前)?\d{3,4}年(?:\d{1,2}月(?:\d{1,2}日)?)?|\d{1,2}月\d{1,2}日)(?![代度级級间間后後前])"
+    r"(?<![\d.])(?:(?:公元前|西元前|前)?\d{3,4}年(?:\d{1,2}月(?:\d{1,2}日)?)?|\d{1,2}月\d{1,2}日)(?![代度级級间間后後前\d])"
 )
 _NUMBER = re.compile(
     rf"(?<![\d.,A-Za-z第〇零一二三四五六七八九十百千前-])(?:\d+(?:,\d{{3}})*(?:\.\d+)?[百千万萬亿億]*[余餘多]?"
@@ -94,7 +94,7 @@ _SURNAMES = frozenset(
     "蔡蒋蔣余于杜叶葉程魏苏蘇吕呂丁任卢盧姚沈钟鐘姜崔谭譚陆陸汪范金石廖贾賈夏韦付方白邹鄒孟熊秦邱江尹薛闫段雷侯龙龍"
     "史陶黎贺賀顾顧毛郝龚龔邵万萬钱錢严嚴武戴莫孔向汤湯尤凤鳳宝寶"
 )
-_PERSON_AFTER = (
+_PERSON_AFTER = re.compile(
     r"(?:说|說|道|笑|问|問|听|聽|认为|認為|表示|出生|担任|擔任|逝世|去世|出任|创作|創作|毕业|畢業|发表|發表|"
     r"因|曾|在|是|与|與|和)"
 )
@@ -262,4 +262,7 @@ def _person(text: str, span: str) -> bool:
     """Tell a person by a surname and by what follows the name somewhere."""
     if "·" in span:
         return True
-    return len(span) in (2, 3) and span[0] in _SURNAMES and bool(re.search(re.escape(span) + _PERSON_AFTER, text))
+    if len(span) not in (2, 3) or span[0] not in _SURNAMES:
+        return False
+    places = (m.end() for m in re.finditer(re.escape(span), text))
+    return any(_PERSON_AFTER.match(text, end) for end in places)

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections import defaultdict
+from functools import lru_cache
 
 from puna.train.rows_target import Range, Recurrence, Target, widened
 
@@ -57,6 +58,9 @@ _TITLES = (
     r"Mr|Mrs|Ms|Dr|Prof|Sir|Lord|Lady|King|Queen|Prince|Princess|Emperor|President|Captain|General|Colonel|Major|"
     r"Senator|Saint|Pope|Bishop|Count|Countess|Duke|Governor|Lieutenant|Sergeant|Father|Professor|Doctor"
 )
+_TITLED = re.compile(rf"\b(?:{_TITLES})\b\.? ([A-Z][\w-]*)")
+_ACTING = re.compile(rf"\b([A-Z][\w-]*)(?: (?:{_PERSON_VERBS})\b|, who\b)")
+_INSIDE = re.compile(r"(?<=[a-z,] )[A-Z][\w'’-]*")
 _BE = "is|are|was|were|has|had|have|can|could|will|would|should|may|might|must"
 _WORD = re.compile(r"\w+(?:(?:-|(?<=\d)[.,:](?=\d)|['’](?!s\b))\w+)*")
 _CAPITAL = r"(?:[A-ZÀ-Þ]\.|(?:Mr|Mrs|Ms|Dr|St|Prof|Jr|Lt|Col|Gen)\.|[A-ZÀ-Þ](?:[\w-]|['’](?!s\b)(?=\w))*)"
@@ -214,7 +218,7 @@ def asked(text: str, start: int, end: int, target: Target) -> str | None:
     if target.kind == "person":
         return f"{before}whom{after}?" if re.search(r"\b(?:by|with|to|of|for|from|against) $", before) else None
     place = re.search(r"\s(?:in|at|near) $", before)
-    if place and target.kind == "name" and _ENDS_PHRASE.match(after):
+    if place and target.kind == "name" and _ENDS_PHRASE.match(after) and not re.match(", [A-Z]", after):
         return _inverted(before[: place.start()], after, "Where")
     return None
 
@@ -285,23 +289,29 @@ def _name(text: str, start: int, first: int, last: int) -> Target | None:
     if any(part in _MONTHS.split("|") for part in name.split()) or first >= last:
         return None
     opening = not text[start:first].strip("\"“‘'( ")
-    if opening and " " not in name and not name.isupper():
-        elsewhere = re.search(rf"[a-z,] {re.escape(name)}\b", text)  # capital in the middle of a sentence, too
-        if not elsewhere:
-            return None
-    if " " in name and opening and not re.search(rf"[a-z,] {re.escape(name.split()[0])}\b", text):
-        second = name.split()[1]
-        if name.split()[0].lower() in _COMMON or second in ("of", "de"):
+    if opening and " " not in name and not name.isupper() and name not in _capital_inside(text):
+        return None
+    if " " in name and opening and name.split()[0] not in _capital_inside(text):
+        one, two = name.split()[:2]
+        if one.lower() in _COMMON or two in ("of", "de"):
             return None
     return Target(first, last, "person" if _person(text, name) else "name")
 
 
 def _person(text: str, name: str) -> bool:
     """Tell a person by a title, or by what is said of the name somewhere in the text."""
-    if re.match(rf"(?:{_TITLES})\b\.? [A-Z]", name):
-        return True
-    last = re.escape(name.rsplit(maxsplit=1)[-1])
-    return bool(re.search(rf"(?:{_TITLES})\.? {last}\b|\b{last} (?:{_PERSON_VERBS})\b|\b{last}, who\b", text))
+    return bool(_TITLED.match(name)) or name.rsplit(maxsplit=1)[-1] in _persons(text)
+
+
+@lru_cache(maxsize=4)
+def _persons(text: str) -> frozenset[str]:
+    return frozenset(m[1] for pattern in (_TITLED, _ACTING) for m in pattern.finditer(text))
+
+
+@lru_cache(maxsize=4)
+def _capital_inside(text: str) -> frozenset[str]:
+    """List words that are capital in the middle of a sentence."""
+    return frozenset(_INSIDE.findall(text))
 
 
 def _telling(text: str, spans: list[Range], inner: bool) -> bool:
