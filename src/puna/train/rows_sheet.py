@@ -42,8 +42,10 @@ class Sheet:
         clozes = self._clozes(number - without - len(recurring))
         context, gone = self._context()
         foreign = self._of_others(context, others, without - len(own))
+        asked, wanted = [*recurring, *clozes], number - without
+        share = len(asked) / wanted if wanted else 1.0  # where little can be asked, little is unanswerable
         rows = {}
-        for each in [*recurring, *clozes, *own, *foreign]:
+        for each in [*asked, *(lost for lost in [*own, *foreign] if self._draw.random() < share)]:
             answers = [
                 {
                     "text": self._span((a, b)),
