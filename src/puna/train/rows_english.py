@@ -324,7 +324,7 @@ def _telling(text: str, spans: list[Range], inner: bool) -> bool:
         if span.lower() in _COMMON or span.lower().rstrip("s") in _COMMON or len(span) < 3:
             return False
         if span[0].isdigit():
-            return len(span) > 3
+            return len(span) > 3 and not any(text.endswith(", ", 0, start) for start, _ in spans)  # (Ash, 2022)
         return (
             name
             or (span.isupper() and span.isalpha())
