@@ -175,3 +175,27 @@ def test_what_is_seen(trainer: Engine) -> None:
         assert torch.equal(kind == 0, each == 0)
         assert torch.equal(kind == 2, each == 1024)
     assert sorted(found.order.tolist(), key=lambda tree: (-SIZES[tree], tree)) == found.order.tolist()
+
+
+@pytest.mark.parametrize("rows", [1, 31, 64, 333])
+def test_sums_over_rows(trainer: Engine, rows: int) -> None:
+    scale, dtype = 0.5, trainer.dtype
+    given = draw(rows, 704, seed=rows, dtype=dtype)
+    given[:, 640:] = torch.nan  # nobody's
+    pairs = [
+        (given[:, :32], given[:, 32:384]),
+        (given[:, 32:128], given[:, 128:160]),
+        (given[:, :640].contiguous(), given[:, :64]),
+    ]
+    found = training.sum_over_rows(trainer, scale, *pairs)
+    for (x, y), each in zip(pairs, found, strict=True):
+        expected = scale * x.double().T @ y.double()
+        assert (each - expected).abs().max() <= 1e-5 * rows**0.5
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 5):
+            torch.set_num_threads(threads)
+            again = training.sum_over_rows(trainer, scale, *pairs)
+            assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
+    finally:
+        torch.set_num_threads(before)

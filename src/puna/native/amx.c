@@ -6,3 +6,4 @@
 #include "calls.h"
 #include "train_rows.h"
 #include "amx_train_attention.h"
+#include "amx_train_sums.h"

@@ -48,6 +48,13 @@ class _Training(Structure):
     )
 
 
+class _Sums(Structure):
+    _fields_ = (
+        *((name, c_void_p) for name in ("x", "y", "out")),
+        *((name, c_int32) for name in ("left", "right", "x_stride", "y_stride")),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Which row sees which, of trees side by side, as `train_trees.h` has it."""
@@ -161,6 +168,21 @@ def attend(
     )
     if engine.kernels.puna_train_attention(byref(job), torch.get_num_threads()):
         raise MemoryError
+
+
+def sum_over_rows(engine: Engine, scale: float, *pairs: tuple[Tensor, Tensor]) -> list[Tensor]:
+    """Give scale·xᵀ·y [X, Y] in fp32 for each pair of x [T, X] and y [T, Y]; the narrower one is better x."""
+    found = [torch.empty(x.shape[1], y.shape[1]) for x, y in pairs]
+    jobs = (_Sums * len(pairs))(
+        *(
+            _Sums(x.data_ptr(), y.data_ptr(), out.data_ptr(), *out.shape, x.stride(0), y.stride(0))
+            for (x, y), out in zip(pairs, found, strict=True)
+        )
+    )
+    rows, threads = len(pairs[0][0]), torch.get_num_threads()
+    if engine.kernels.puna_train_sums(jobs, len(jobs), rows, c_float(scale), threads):
+        raise MemoryError
+    return found
 
 
 def _place(tensor: Tensor | None) -> int | None:

@@ -4,11 +4,14 @@ What the way back needs is kept in memory that layers and batches share: pages t
 what is written into them.
 """
 
+import mmap
+from contextlib import suppress
 from itertools import islice
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -19,7 +22,7 @@ from puna.native.library import Engine
 from puna.train.packed import Packed
 
 if TYPE_CHECKING:
-    from puna.train.network import Layer
+    from puna.train.network import Layer, Matrix
 
 
 def trainer(config: LlamaConfig, dtype: torch.dtype) -> Engine | None:
@@ -42,7 +45,11 @@ class Room:
             self.memory = _free.pop(fits)
         else:
             del _free[:1]  # the new one stands in place of one that has become too small
-            self.memory = torch.empty(-(-size // _GRAIN) * _GRAIN, dtype=torch.uint8)
+            mapped = mmap.mmap(-1, -(-size // _GRAIN) * _GRAIN, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                with suppress(OSError):  # a system without
+                    mapped.madvise(mmap.MADV_HUGEPAGE)
+            self.memory = torch.frombuffer(mapped, dtype=torch.uint8)
         self.used = 0
 
     def take(self, dtype: torch.dtype, *shape: int) -> Tensor:
@@ -64,7 +71,7 @@ class _Kept:
         config, dtype, whole = layer.config, layer.dtype, torch.float32
         heads, every, size = config.heads, config.heads + 2 * config.kv_heads, config.head_dim
         row = (every + heads) * size + 2 * config.ffn_width
-        room = Room(rows * (dtype.itemsize * row + 4 * (config.width + heads + 2)) + 512)
+        room = Room(rows * (dtype.itemsize * row + 4 * (2 * config.width + heads + 2)) + 512)
         self.room = room
         self.qkv = room.take(dtype, rows, every, size)
         self.mixed = room.take(dtype, rows, heads, size)
@@ -72,6 +79,7 @@ class _Kept:
         self.between = room.take(whole, rows, config.width)
         self.both = room.take(dtype, rows, 2 * config.ffn_width)
         self.scales = room.take(whole, 2, rows)
+        self.out = room.take(whole, rows, config.width)
 
 
 class Whole(Function):
@@ -103,10 +111,11 @@ class Whole(Function):
         torch.mm(normed, layer.gate_up.whole().t(), out=kept.both)
         native.gate(engine, kept.both, gated)
         torch.mm(gated, layer.down.whole().t(), out=added)
-        out = torch.empty_like(x)
+        kept_on = any(ctx.needs_input_grad)
+        out = kept.out if kept_on else torch.empty_like(x)
         native.add(engine, kept.between, added, out)
         room.give_back()
-        if any(ctx.needs_input_grad):
+        if kept_on:
             ctx.save_for_backward(x, cos, sin, *parameters)
             ctx.layer, ctx.engine, ctx.batch, ctx.kept = layer, engine, batch, kept
         else:
@@ -133,21 +142,38 @@ class Whole(Function):
 
         torch.mm(low, layer.down.whole(), out=gated)
         native.gate_back(engine, kept.both, gated)
-        of_down = layer.down.gradients(gated, low, of_down)
+        of_down = _gradients(engine, layer.down, gated, low, of_down)
 
         torch.mm(kept.both, layer.gate_up.whole(), out=back)
         between, gain = torch.empty_like(x), layer.post_attention_layernorm
         native.norm_back(engine, kept.between, gain, kept.scales[1], back, grad, between, low, normed)
-        of_gate_up = layer.gate_up.gradients(normed, kept.both, of_gate_up)
+        of_gate_up = _gradients(engine, layer.gate_up, normed, kept.both, of_gate_up)
 
         torch.mm(low, layer.out.whole(), out=mixed.view(rows, -1))
-        of_out = layer.out.gradients(kept.mixed.view(rows, -1), low, of_out)
+        of_out = _gradients(engine, layer.out, kept.mixed.view(rows, -1), low, of_out)
 
         native.attend(engine, ctx.batch.seen(engine), cos, sin, kept.qkv, kept.mixed, kept.mass, mixed)
         turned = kept.qkv.view(rows, -1)
         torch.mm(turned, layer.qkv.whole(), out=back)
         native.norm_back(engine, x, layer.input_layernorm, kept.scales[0], back, between, between, None, normed)
-        of_qkv = layer.qkv.gradients(normed, turned, of_qkv)
+        of_qkv = _gradients(engine, layer.qkv, normed, turned, of_qkv)
         for each in (room, kept.room):
             each.give_back()
         return between, *[None] * 5, *of_qkv, *of_out, *of_gate_up, *of_down
+
+
+def _gradients(engine: Engine, matrix: "Matrix", x: Tensor, grad: Tensor, parameters: list[Tensor]) -> list[Tensor]:
+    """Give the gradients of all that a matrix trains, as `Product` does; sums take 32 of the rank at a time."""
+    if not matrix.parts:
+        return native.sum_over_rows(engine, 1.0, (grad, x)) if parameters else []
+    rank = len(parameters[0])
+    more = -rank % 32
+    downs = [F.pad(a, (0, 0, 0, more)) for a in parameters[::2]]
+    ups = [F.pad(b, (0, more)).to(x.dtype) for b in parameters[1::2]]
+    inner = torch.mm(x, torch.cat(downs).to(x.dtype).t())
+    parts = [grad[:, start:end] for start, end in matrix.parts]
+    raised = torch.cat([part @ up for part, up in zip(parts, ups, strict=True)], 1)
+    pairs = zip(torch.split(inner, rank + more, 1), parts, strict=True)
+    every, *found = native.sum_over_rows(engine, matrix.scale, (raised, x), *pairs)
+    lows = torch.split(every, rank + more)
+    return [each for a, b in zip(lows, found, strict=True) for each in (a[:rank], b[:rank].t())]

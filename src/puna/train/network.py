@@ -1,7 +1,6 @@
 """A Llama model to be trained: the layers of `puna.llama` over packed trees, with low-rank differences or in full."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +12,7 @@ from puna.llama.linear import bf16_products
 from puna.llama.rope import tables
 from puna.train.fused import Whole, trainer
 from puna.train.packed import Packed
-from puna.train.products import Gate, Norm, Product, Rotate, apply, pair_gradients
+from puna.train.products import Gate, Norm, Product, Rotate, apply
 from puna.weights.checkpoint import Checkpoint
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -75,12 +74,6 @@ class Matrix(nn.Module):
             with torch.no_grad():
                 self._merged = self._merge()
         return self._merged
-
-    def gradients(self, x: Tensor, grad: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
-        """Give the gradients of `parameters`, all of this matrix, for its input and its output's gradient."""
-        if self.parts:
-            return pair_gradients(x, grad, self.scale, self.parts, parameters)
-        return [(grad.t() @ x).float()] if parameters else []
 
     def changed(self) -> None:
         """Forget what was computed from the parameters."""

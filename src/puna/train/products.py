@@ -109,27 +109,21 @@ class Product(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """dx = dy·W."""
+        """dx = dy·W; dB = s·dyᵀ·(x·Aᵀ), dA = s·(dy·B)ᵀ·x."""
         x, weight, *pairs = ctx.saved_tensors
         back = grad @ weight if ctx.needs_input_grad[0] else None
+        found: list[Tensor] = []
+        if pairs:
+            inner = F.linear(x, torch.cat([a.to(x.dtype) for a in pairs[::2]]))  # [T, parts·r]
+            ups = []
+            rank = 0
+            for b, (start, end) in zip(pairs[1::2], ctx.parts, strict=True):
+                part = grad[:, start:end]
+                found.append((part.t() @ inner[:, rank : rank + b.shape[1]]).float().mul_(ctx.scale))
+                ups.append(part @ b.to(x.dtype))
+                rank += b.shape[1]
+            every = (torch.cat(ups, 1).t() @ x).float().mul_(ctx.scale)
+            downs = torch.split(every, [b.shape[1] for b in pairs[1::2]])
+            found = [each for pair in zip(downs, found, strict=True) for each in pair]
         full = (grad.t() @ x).float() if ctx.needs_input_grad[1] else None
-        return back, full, None, None, *pair_gradients(x, grad, ctx.scale, ctx.parts, pairs)
-
-
-def pair_gradients(
-    x: Tensor, grad: Tensor, scale: float, parts: Sequence[tuple[int, int]], pairs: Sequence[Tensor]
-) -> list[Tensor]:
-    """Give the gradients of low-rank pairs, as `Product` takes them: dB = s·dyᵀ·(x·Aᵀ), dA = s·(dy·B)ᵀ·x."""
-    if not pairs:
-        return []
-    inner = F.linear(x, torch.cat([a.to(x.dtype) for a in pairs[::2]]))  # [T, parts·r]
-    ups, found = [], []
-    rank = 0
-    for b, (start, end) in zip(pairs[1::2], parts, strict=True):
-        part = grad[:, start:end]
-        found.append((part.t() @ inner[:, rank : rank + b.shape[1]]).float().mul_(scale))
-        ups.append(part @ b.to(x.dtype))
-        rank += b.shape[1]
-    every = (torch.cat(ups, 1).t() @ x).float().mul_(scale)
-    downs = torch.split(every, [b.shape[1] for b in pairs[1::2]])
-    return [each for pair in zip(downs, found, strict=True) for each in pair]
+        return back, full, None, None, *found
