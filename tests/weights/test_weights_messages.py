@@ -12,6 +12,8 @@ from puna.weights.refuse import refuse, shown
 
 ROOM = [
     "blocks",
+    "adapted",
+    "adapter",
     "checkpoint",
     "folder",
     "gguf",

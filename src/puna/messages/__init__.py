@@ -3,7 +3,7 @@
 One line each, no full stop; `{name}` is filled from the error's parameters.
 """
 
-from puna.messages import bench, decode, evaluate, inputs, kept, models, pull, tokens, train, weights
+from puna.messages import adapters, bench, decode, evaluate, inputs, kept, models, pull, tokens, train, weights
 from puna.messages.message import Message
 
 __all__ = ["MESSAGES", "Message"]
@@ -12,6 +12,7 @@ MESSAGES: dict[str, Message] = {
     **inputs.MESSAGES,
     **models.MESSAGES,
     **weights.MESSAGES,
+    **adapters.MESSAGES,
     **pull.MESSAGES,
     **decode.MESSAGES,
     **tokens.MESSAGES,
