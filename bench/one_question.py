@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=30, help="questions")
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
     arguments = parser.parse_args()
-    reader = puna.load()
+    reader = puna.load(adapter=None)
     rows = fitting(reader, arguments.limit)
     reader.ask(rows[0].question, rows[0].context)
     cold, warm, again, passes, nodes, all_spans, written = [], [], [], [], [], [], []

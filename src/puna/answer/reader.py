@@ -4,9 +4,12 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal, Unpack
 
+from puna.answer.adapters import SHIPPED, Chosen, choose_adapter
+from puna.answer.calibration import Calibration, load_calibration
 from puna.answer.checks import check, sources_of
 from puna.answer.evidence import explained
 from puna.answer.findings import Findings
@@ -23,11 +26,12 @@ from puna.errors import InputError
 from puna.llama.device import choose_device
 from puna.llama.load import load as load_model
 from puna.llama.model import Llama
-from puna.rank.kept import KeptFiles, kept_files
+from puna.rank.kept import KeptFiles, known_digest
 from puna.rank.pointer import Pointer
 from puna.rank.score import read, score
 from puna.rank.shelf import MEMORY, Shelf
 from puna.tokens.tokenizer import Tokenizer
+from puna.weights.adapted import AdaptedCheckpoint
 from puna.weights.checkpoint import open_checkpoint
 from puna.weights.kept_folder import KeptFolder, kept_dir
 from puna.weights.store import resolve
@@ -40,17 +44,21 @@ _ROOM = 128  # tokens kept free for an answer, less in a very short context
 def load(
     model: str | Path | None = None,
     *,
+    adapter: str | Path | None = SHIPPED,
     device: str | None = None,
     memory: int = MEMORY,
     keep: bool | str | Path | KeptFolder = False,
 ) -> "Reader":
     """Load a model: a path, the name of a pulled model, or None for the default one.
 
+    `adapter`: a LoRA adapter's folder; None for the model as it is; "shipped" reads texts with the reader that Puna
+    brings for this model, if it brings one, while `rank` and `generate`, which ask what the model itself knows, go
+    without it (they load the plain weights when they are first called).
     `device`: "cpu", "cuda" or "cuda:N"; None is a GPU where there is one. What it reads is kept for further questions,
     in at most `memory` bytes; and with `keep` also on disk, for other processes: in the user's cache, or in a folder of
     yours (a `KeptFolder` says how much that may take).
-    Raises PullError where the default model was not pulled yet, ModelFileError where the file cannot be used, InputError
-    where there is no such device.
+    Raises PullError where the default model was not pulled yet, ModelFileError where a file cannot be used or the adapter
+    is for another model, InputError where there is no such device.
     Example: `puna.load().ask("Who led it?", "The walk was led by Ann.")`.
     """
     where = choose_device(device)
@@ -59,17 +67,45 @@ def load(
     metadata = checkpoint.tokenizer_metadata
     folder = path if path.is_dir() else path.parent
     tokenizer = Tokenizer.from_gguf(metadata) if metadata is not None else Tokenizer.from_folder(folder)
-    loaded = load_model(checkpoint, device=where)
-    files = None
+    name = path.stem if path.is_file() else path.name
+    kept: KeptFolder | None = None
     if isinstance(keep, KeptFolder):
-        files = kept_files(loaded, path, keep)
+        kept = keep
     elif keep is not False:
-        files = kept_files(loaded, path, KeptFolder(kept_dir() if keep is True else Path(keep)))
-    return Reader(loaded, tokenizer, path.stem if path.is_file() else path.name, memory=memory, files=files)
+        kept = KeptFolder(kept_dir() if keep is True else Path(keep))
+
+    @cache
+    def digest() -> str:
+        return known_digest(path, kept or KeptFolder(kept_dir()))
+
+    def made(chosen: Chosen | None, plain: "Callable[[], Reader] | None" = None) -> Reader:
+        if chosen is None:
+            loaded = load_model(checkpoint, device=where)
+            files = KeptFiles(loaded, digest(), kept) if kept else None
+            return Reader(loaded, tokenizer, name, memory=memory, files=files)
+        with_it = chosen.adapter
+        loaded = load_model(AdaptedCheckpoint(checkpoint, with_it), device=where)
+        return Reader(
+            loaded,
+            tokenizer,
+            f"{name}+{with_it.name}-{with_it.digest[:8]}",
+            memory=memory,
+            files=KeptFiles(loaded, digest(), kept, with_it.digest) if kept else None,
+            examples=with_it.examples,
+            calibration=chosen.calibration,
+            plain=plain,
+        )
+
+    chosen = choose_adapter(adapter, name, checkpoint.size_bytes, digest)
+    return made(chosen, (lambda: made(None)) if adapter == SHIPPED else None)
 
 
 class Reader:
-    """A loaded model with its tokenizer. Not for use by several threads at once."""
+    """A loaded model with its tokenizer. Not for use by several threads at once.
+
+    `examples`: whether worked examples stand before a text. `calibration`: the file of this model's own, used where none
+    is given. `plain` gives the reader of the model that `rank` and `generate` ask, where that is another one.
+    """
 
     def __init__(
         self,
@@ -80,6 +116,9 @@ class Reader:
         memory: int = MEMORY,
         files: KeptFiles | None = None,
         pointer: Pointer | None = None,
+        examples: bool = True,
+        calibration: Path | None = None,
+        plain: "Callable[[], Reader] | None" = None,
     ) -> None:
         if memory < 0:
             raise InputError("E-MEMORY", value=memory)
@@ -87,7 +126,23 @@ class Reader:
         self._pointer = pointer
         if pointer:
             model.take_notes(pointer.notes)
+        self._examples, self._calibration, self._plain = examples, calibration, plain
         self._shelf = Shelf(model, memory=memory, files=files)
+
+    @cached_property
+    def plain(self) -> "Reader":
+        """The reader of the model without Puna's own adapter; itself where it has none, or one that was asked for."""
+        return self._plain() if self._plain else self
+
+    def own_calibration(self, normalise: str = "sum") -> Calibration | None:
+        """Give the calibration that stands beside the adapter, if there is one for this normalisation."""
+        found = self._beside
+        return found if found and found.normalise == normalise else None
+
+    @cached_property
+    def _beside(self) -> Calibration | None:
+        path = self._calibration
+        return load_calibration(path) if path and path.exists() else None
 
     def read(
         self,
@@ -124,11 +179,13 @@ class Reader:
         Texts longer than a window are read in overlapping windows, several sources one after the other; all give one
         distribution. The options are those of `puna.answer.settings.Settings`. `progress(done, total)` is called after
         each window; when `stop()` turns true, the best found so far is given: `coverage` and `certificate` say how far
-        it got (KeyboardInterrupt where there is nothing yet).
+        it got (KeyboardInterrupt where there is nothing yet). Where no `calibration` is named, the
+        adapter's own holds, if it has one.
         Raises InputError for an empty question or text, for empty or doubled candidates and settings out of range.
         """
         began = time.perf_counter()
-        settings = Settings(**options)
+        given: Options = {"calibration": self.own_calibration(options.get("normalise", "sum")), **options}
+        settings = Settings(**given)
         sources = sources_of(text)
         check(question, candidates)
         if candidates is not None:
@@ -175,6 +232,8 @@ class Reader:
 
         `normalise` as in `ask`; "prior" takes away what the candidates get behind an empty question.
         """
+        if self.plain is not self:
+            return self.plain.rank(question, candidates, top, normalise)
         began = time.perf_counter()
         check(question, candidates)
         settings = Settings(top=len(candidates) if top is None else top, normalise=normalise)
@@ -220,7 +279,7 @@ class Reader:
             tokens = self.tokenizer.encode_chat([*messages, {"role": "user", "content": prompt}])
         settings = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
         return generate(
-            self.model,
+            self.plain.model,
             self.tokenizer,
             tokens,
             settings,
@@ -234,7 +293,7 @@ class Reader:
         """Give the prompts and how many tokens of text fit beside them: without examples in a very short context."""
         context = self.model.config.context
         room, least = min(_ROOM, context // 4), min(OVERLAP, context) // 4
-        prompts = Prompts(self.tokenizer, wording or wording_for(question), question)
+        prompts = Prompts(self.tokenizer, wording or wording_for(question), question, self._examples)
         if prompts.overhead + room + least > context:
             prompts = replace(prompts, examples=False)
         if prompts.overhead + room + least > context:

@@ -65,7 +65,7 @@ def choose(
         fitting = [asked for asked, tokens in every.items() if _length(*tokens) <= reader.model.config.context]
         scores: dict[Asked, tuple[float, ...]] = {}
         prompts, candidates = [every[asked][0] for asked in fitting], [every[asked][1] for asked in fitting]
-        for index, values in score_forest(reader.model, prompts, candidates, end=None):
+        for index, values in score_forest(reader.plain.model, prompts, candidates, end=None):
             scores[fitting[index]] = tuple(float(value.sum()) for value in values)
             if report:
                 report(start + len(chunk) * len(scores) / len(fitting))

@@ -20,9 +20,9 @@ def observe(reader: "Reader", row: QuestionRow, refusing: bool, options: Options
 
     The prediction is the best answer, or "" where "not in the text" is more probable than not. In a set that is not
     `refusing`, one without unanswerable questions, it is always the first answer: every question has one there, and the
-    official scripts of such sets (SQuAD 1.1, CMRC 2018) know no refusal.
+    official scripts of such sets (SQuAD 1.1, CMRC 2018) know no refusal. No calibration is used but a given one.
     """
-    options = {**(options or {}), "top": 5}
+    options = {"calibration": None, **(options or {}), "top": 5}
     mark = digest(row, refusing, options)
     try:
         found = reader.ask(row.question, row.context, **options)
@@ -68,7 +68,7 @@ class Run:
     ) -> None:
         self.observations = kept(output) if output else []
         self._refusing, self._output = refusing, output
-        self._options: Options = {**(options or {}), "top": 5}
+        self._options: Options = {"calibration": None, **(options or {}), "top": 5}
         done = Counter(one.row for one in self.observations)
         self._waiting = []
         for row in rows:

@@ -36,14 +36,13 @@ _LOG = logging.getLogger("puna")
 
 
 class KeptFiles:
-    """What a model has read, in a folder; `digest` is that of the model's weights.
+    """What a model has read, in a folder; `digest` is that of the model's weights, `adapter` that of what changes them.
 
     Whatever goes wrong is said as a warning to the logger "puna", each kind once a question.
     """
 
-    def __init__(self, model: Llama, digest: str, folder: KeptFolder) -> None:
+    def __init__(self, model: Llama, digest: str, folder: KeptFolder, adapter: str = "") -> None:
         self._folder, self._digest = folder, digest
-        adapter = ""  # there is none yet; its digest will stand here
         computed = [_FORMAT, digest, adapter, _engine(model), str(model.dtype), model.config.context]
         self._computed = json.dumps(computed).encode()
         self._used: set[str] = set()  # by the present question
@@ -131,12 +130,12 @@ class KeptFiles:
             _LOG.warning(error)
 
 
-def kept_files(model: Llama, path: Path, folder: KeptFolder) -> KeptFiles:
-    """Give the files of a model that was loaded from `path`; those of another that stood there before go."""
+def known_digest(path: Path, folder: KeptFolder) -> str:
+    """Give a model's digest, remembered in the folder; what another that stood there before has read goes."""
     digest, before = model_digest(path, folder)
     if before and (gone := folder.clear(before)):
         _LOG.warning(KeptError("E-KEPT-STALE", path=path, count=len(gone)))
-    return KeptFiles(model, digest, folder)
+    return digest
 
 
 def _engine(model: Llama) -> str:

@@ -135,6 +135,8 @@ def check_about(path: Path, about: Mapping[str, Any]) -> None:
             refused("base", base)
         if not (isinstance(base.get("sha256"), str) and _SHA256.fullmatch(base["sha256"])):
             refused("base.sha256", base.get("sha256"))
+        if not _is_count(base.get("size", 1)):
+            refused("base.size", base.get("size"))
     if prompt is not None:
         if not isinstance(prompt, dict):
             refused("prompt", prompt)
@@ -222,7 +224,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         refused("init_lora_weights")
     if not isinstance(config.get("use_rslora", False), bool):
         refused("use_rslora")
-    for key, pattern, right in (("r", "rank_pattern", _is_rank), ("lora_alpha", "alpha_pattern", _is_number)):
+    for key, pattern, right in (("r", "rank_pattern", _is_count), ("lora_alpha", "alpha_pattern", _is_number)):
         if not right(config.get(key)):
             refused(key)
         patterns = config.get(pattern) or {}
@@ -282,7 +284,7 @@ def _check_finite(path: Path, matrices: Mapping[str, tuple[Tensor, Tensor]], ext
             raise refuse("E-ADAPTER-NUMBER", path, name=name)
 
 
-def _is_rank(value: object) -> bool:
+def _is_count(value: object) -> bool:
     return type(value) is int and value > 0
 
 

@@ -31,7 +31,7 @@ class Puna(Engine):
     def load(self) -> None:
         """Load the model."""
         vars(self).pop("_reader", None)
-        self._reader = puna.load(self._path, device="cpu")
+        self._reader = puna.load(self._path, adapter=None, device="cpu")
         self._choose = Sampler(Sampling(), self._reader.tokenizer.vocab_size)
 
     def forget(self) -> None:

@@ -1,0 +1,46 @@
+"""Which adapter a model reads with: one of the user's, or the reader that Puna brings for this model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from puna.weights.adapter import ABOUT, CALIBRATION, Adapter, check_about, check_base, read_adapter
+from puna.weights.safetensors_header import read_json
+
+SHIPPED = "shipped"
+READERS = Path(__file__).parents[1] / "readers"  # a folder for each; there may be none
+
+
+class Chosen(NamedTuple):
+    """An adapter, and where its calibration stands if it has one."""
+
+    adapter: Adapter
+    calibration: Path
+
+
+def choose_adapter(wanted: str | Path | None, model: str, size: int, digest: Callable[[], str]) -> Chosen | None:
+    """Give the adapter of a folder, or for "shipped" Puna's own reader of this model, None if there is none.
+
+    `model`, `size`, `digest`: the model's name, bytes and sha256; it is hashed only where that decides. Raises
+    ModelFileError for what is no adapter, or one of another model.
+    """
+    if wanted is None:
+        return None
+    folder = _shipped(size, digest) if wanted == SHIPPED else Path(wanted)
+    if folder is None:
+        return None
+    adapter = read_adapter(folder)
+    if adapter.base is not None:
+        check_base(adapter, model, digest())
+    return Chosen(adapter, folder / CALIBRATION)
+
+
+def _shipped(size: int, digest: Callable[[], str]) -> Path | None:
+    """Find the reader for a model among Puna's own; models of another size are told apart without a hash."""
+    for path in sorted(READERS.glob(f"*/{ABOUT}")):
+        about = read_json(path)
+        check_about(path, about)
+        base = about.get("base", {})
+        if base.get("size", size) == size and base.get("sha256") == digest():
+            return path.parent
+    return None
