@@ -1,5 +1,7 @@
 """`puna ask`: answers from a text, ranked."""
 
+from pathlib import Path
+
 import click
 
 from puna.answer.spans import MAX_CHARS, MAX_WORDS
@@ -10,6 +12,7 @@ from puna.cli.inputs import (
     model_option,
     normalise_option,
     read_sources,
+    reader_option,
     share,
 )
 from puna.cli.interrupt import stopping
@@ -40,6 +43,7 @@ from puna.cli.output import print_answers, print_hidden, print_json, print_readi
     help="Answer only where at most this share goes wrong, such as 5%.",
 )
 @model_option
+@reader_option
 @device_option
 @click.option(
     "--keep", is_flag=True, help="Keep what is read on disk: a further question about it is answered faster."
@@ -63,6 +67,7 @@ def ask(
     calibration: str | None,
     max_error: float | None,
     model: str | None,
+    adapter: Path | str | None,
     device: str,
     keep: bool,
     encoding: str,
@@ -85,6 +90,7 @@ def ask(
       puna ask "Who led the expedition?" --file report.txt --why
       puna ask "Who led the expedition?" --file book.txt --keep
       puna ask "Who led the expedition?" --file report.txt --calibration calib.json --max-error 5%
+      puna ask "Who led the expedition?" --file report.txt --adapter my-reader
     """
     from puna.answer.calibration import load_calibration
     from puna.answer.checks import check, sources_of
@@ -99,12 +105,14 @@ def ask(
         "normalise": normalise,
         "group": group,
         "why": why,
-        "calibration": load_calibration(calibration) if calibration else None,
-        "max_error": max_error,
     }
+    if calibration:
+        options["calibration"] = load_calibration(calibration)
+        options["max_error"] = max_error
     settings = Settings(**options)
     if candidates:
         settings.judging()
+    options["max_error"] = max_error  # without a file: for the adapter's own calibration, if it has one
     check(question, candidates or None)
     sources = sources_of(read_sources(texts, (*files, *more_files), encoding))
     import puna
@@ -112,7 +120,8 @@ def ask(
 
     warn(question)
     # One question goes to a window once, unless it goes back to it.
-    reader = puna.load(model, device=device, memory=MEMORY if exact or why else 0, keep=keep)
+    memory = MEMORY if exact or why else 0
+    reader = puna.load(model, adapter=adapter, device=device, memory=memory, keep=keep)
     with progress(question) as report, stopping() as stop:
         found = reader.ask(question, sources, candidates or None, progress=report, stop=stop, **options)
     if as_json:

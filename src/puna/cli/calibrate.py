@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from puna.cli.inputs import device_option, json_option, limit_option, model_option, normalise_option, seed_option
+from puna.cli.inputs import (
+    device_option,
+    json_option,
+    limit_option,
+    model_option,
+    normalise_option,
+    reader_option,
+    seed_option,
+)
 from puna.cli.interrupt import stopping
 from puna.cli.output import counting, language, print_json, print_table, printable
 from puna.errors import InputError
@@ -48,6 +56,7 @@ _WORDS = {
 @seed_option
 @normalise_option
 @model_option
+@reader_option
 @device_option
 @json_option
 def calibrate(
@@ -57,6 +66,7 @@ def calibrate(
     seed: int,
     normalise: str,
     model: str | None,
+    adapter: Path | str | None,
     device: str,
     as_json: bool,
 ) -> int:
@@ -73,9 +83,13 @@ def calibrate(
     Ctrl-C ends it; the same command goes on from there. Exits 0 if the file was written, 2 on bad input, 130 if it was
     stopped.
 
+    A calibration.json in an adapter's folder is that adapter's own: puna ask and puna eval qa use it unless another is
+    named.
+
     \b
-    Example:
+    Examples:
       puna calibrate rows.jsonl --limit 500 -o calib.json
+      puna calibrate rows.jsonl --adapter my-reader -o my-reader/calibration.json
     """
     from puna.evaluate.rows import question_row, read_rows, sample
 
@@ -91,7 +105,7 @@ def calibrate(
     target, words = Path(output), _WORDS[language()]
     if target.exists() and target.samefile(rows):
         raise InputError("E-OUTPUT-WRITE", path=target, reason="the rows stand there")
-    reader = puna.load(model, device=device)
+    reader = puna.load(model, adapter=adapter, device=device)
     partial = Partial(target, chosen, reader.name, normalise)
     with counting(words["asking"], len(chosen)) as report, stopping() as stop:
         for row in chosen[len(partial.examples) :]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from puna.cli.inputs import device_option, json_option, limit_option, model_option, seed_option
+from puna.cli.inputs import adapter_option, device_option, json_option, limit_option, model_option, seed_option
 from puna.cli.output import counting, language, print_json, print_metrics, say
 
 if TYPE_CHECKING:
@@ -46,9 +46,18 @@ _WORDS = {
 @limit_option
 @seed_option
 @model_option
+@adapter_option
 @device_option
 @json_option
-def choice(rows: str, limit: int | None, seed: int, model: str | None, device: str, as_json: bool) -> int:
+def choice(
+    rows: str,
+    limit: int | None,
+    seed: int,
+    model: str | None,
+    adapter: Path | str | None,
+    device: str,
+    as_json: bool,
+) -> int:
     """Choose among the candidates of each of ROWS.jsonl and compare with the right one.
 
     Each line, plain or gzipped, is an object such as
@@ -70,8 +79,9 @@ def choice(rows: str, limit: int | None, seed: int, model: str | None, device: s
     Ctrl-C ends it with the metrics so far. Exits 0 if all was done, 2 on bad input, 130 if it was stopped.
 
     \b
-    Example:
+    Examples:
       puna eval choice arc.jsonl.gz --limit 100
+      puna eval choice arc.jsonl.gz --adapter my-adapter
     """
     from puna.evaluate.choice import choose, summarise_choices
     from puna.evaluate.choice_rows import choice_row
@@ -81,7 +91,7 @@ def choice(rows: str, limit: int | None, seed: int, model: str | None, device: s
     chosen = sample(every, limit, seed)
     import puna
 
-    reader = puna.load(model, device=device)
+    reader = puna.load(model, adapter=adapter, device=device)
     words, done = _WORDS[language()], list["Choice"]()
     began = time.perf_counter()
     try:

@@ -16,6 +16,7 @@ from puna.cli.inputs import (
     limit_option,
     model_option,
     normalise_option,
+    reader_option,
     seed_option,
 )
 from puna.cli.output import counting, language, print_json, print_metrics, say
@@ -36,6 +37,7 @@ _DECIMALS = {"ece": 3, "brier": 3, "aurc": 3, "no_answer_auroc": 3, "seconds_per
 @normalise_option
 @calibration_option
 @model_option
+@reader_option
 @device_option
 @json_option
 def qa(
@@ -46,6 +48,7 @@ def qa(
     normalise: str,
     calibration: str | None,
     model: str | None,
+    adapter: Path | str | None,
     device: str,
     as_json: bool,
 ) -> int:
@@ -70,11 +73,13 @@ def qa(
     Ctrl-C ends it with the metrics so far. Exits 0 if all was asked, 2 on bad input, 130 if it was stopped.
 
     \b
-    Example:
+    Examples:
       puna eval qa dev.jsonl.gz --limit 100 --output dev.answers.jsonl
+      puna eval qa dev.jsonl.gz --limit 100 --adapter my-reader
     """
     from puna.answer.calibration import load_calibration
     from puna.answer.settings import Options, Settings
+    from puna.evaluate.observation import kept
     from puna.evaluate.qa import Run
     from puna.evaluate.rows import question_row, read_rows, sample
     from puna.evaluate.summary import summarise
@@ -85,12 +90,15 @@ def qa(
     if calibration:
         options["calibration"] = load_calibration(calibration)
     Settings(**options)
-    run = Run(chosen, refusing, Path(output) if output else None, options)
+    if output:
+        kept(Path(output))  # what is wrong with it is told before a model is loaded
     import puna
 
-    reader = puna.load(model, device=device)
-    if fitted := options.get("calibration"):
+    reader = puna.load(model, adapter=adapter, device=device)
+    if fitted := options.get("calibration") or reader.own_calibration(normalise):
         fitted.check(reader.name)
+        options["calibration"] = fitted
+    run = Run(chosen, refusing, Path(output) if output else None, options)
     words = WORDS[language()]
     try:
         with _progress(words, len(chosen), run.observations) as report:

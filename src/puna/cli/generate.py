@@ -3,10 +3,11 @@
 import re
 import sys
 import time
+from pathlib import Path
 
 import click
 
-from puna.cli.inputs import device_option, json_option, model_option, read_sources
+from puna.cli.inputs import adapter_option, device_option, json_option, model_option, read_sources
 from puna.cli.output import language, print_json
 from puna.errors import InputError
 
@@ -29,6 +30,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 @click.option("--raw", is_flag=True, help="Go on from the prompt as it stands, without the model's chat template.")
 @click.option("--system", metavar="TEXT", help="A system message before the prompt.")
 @model_option
+@adapter_option
 @device_option
 @click.option("--max-tokens", default=256, show_default=True, help="Stop after so many tokens.")
 @click.option(
@@ -49,6 +51,7 @@ def generate(
     raw: bool,
     system: str | None,
     model: str | None,
+    adapter: Path | str | None,
     device: str,
     max_tokens: int,
     temperature: float,
@@ -70,6 +73,7 @@ def generate(
       puna generate "What is the capital of France?"
       puna generate --raw "Once upon a time" --temperature 0.8 --top-p 0.95 --seed 7
       puna generate --file question.txt --system "Answer in one sentence." --stop 。 --json
+      puna generate "What is the capital of France?" --adapter my-adapter
     """
     text = _prompt(prompt, file, encoding)
     if raw and system is not None:
@@ -78,7 +82,7 @@ def generate(
         raise InputError("E-PROMPT-EMPTY")
     import puna
 
-    reader = puna.load(model, device=device)
+    reader = puna.load(model, adapter=adapter, device=device)
     began = time.perf_counter()
     written = reader.generate(
         text,

@@ -2,8 +2,9 @@
 
 import codecs
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +22,22 @@ device_option = click.option(
     "--device", metavar="DEVICE", default="auto", help="cpu, cuda or cuda:N; default: a GPU where there is one."
 )
 
+
+def _adapter_option(default: str | None, otherwise: str) -> Callable[[Any], Any]:
+    def chosen(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | str | None:
+        if value is None:
+            return default
+        return None if value == "none" else Path(value)
+
+    text = f"Change the model by a LoRA adapter; default: {otherwise}."
+    return click.option("--adapter", metavar="FOLDER", callback=chosen, help=text)
+
+
+# What reads texts takes Puna's own reader unless it is told not to; what asks the model's own knowledge does not.
+reader_option = _adapter_option(
+    "shipped", "the reader that comes with Puna for the model, if any; none: the model as it is"
+)
+adapter_option = _adapter_option(None, "none")
 limit_option = click.option("--limit", type=click.IntRange(min=1), help="Ask only so many, drawn at random.")
 seed_option = click.option("--seed", default=0, show_default=True, help="Another seed draws other rows.")
 normalise_option = click.option(

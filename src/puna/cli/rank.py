@@ -1,8 +1,10 @@
 """`puna rank`: candidates ranked by what the model knows, without a text."""
 
+from pathlib import Path
+
 import click
 
-from puna.cli.inputs import device_option, json_option, model_option, normalise_option
+from puna.cli.inputs import adapter_option, device_option, json_option, model_option, normalise_option
 from puna.cli.output import print_json, print_ranking
 
 
@@ -14,6 +16,7 @@ from puna.cli.output import print_json, print_ranking
 @click.option("--top", type=int, help="How many to give; default: all.")
 @normalise_option
 @model_option
+@adapter_option
 @device_option
 @json_option
 def rank(
@@ -22,14 +25,16 @@ def rank(
     top: int | None,
     normalise: str,
     model: str | None,
+    adapter: Path | str | None,
     device: str,
     as_json: bool,
 ) -> None:
     """Rank candidate answers to QUESTION without a text. Probabilities are among the candidates.
 
     \b
-    Example:
+    Examples:
       puna rank "What is the capital of France?" -c Paris -c London -c Berlin
+      puna rank "What is the capital of France?" -c Paris -c London --adapter my-adapter
     """
     import puna
     from puna.answer.checks import check
@@ -37,7 +42,7 @@ def rank(
 
     check(question, candidates)
     Settings(top=1 if top is None else top)
-    found = puna.load(model, device=device).rank(question, candidates, top, normalise)
+    found = puna.load(model, adapter=adapter, device=device).rank(question, candidates, top, normalise)
     if as_json:
         print_json(found.to_dict())
     else:
