@@ -60,6 +60,26 @@ def test_round_trip_of_real_numbers(kind: str) -> None:
     assert np.abs(got - dense).max() < 0.35
 
 
+@pytest.mark.parametrize("kind", QUANTISED)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (1000, 9), (3, 9000)])
+def test_a_product_is_added_before_rounding(kind: str, shape: tuple[int, int]) -> None:
+    """To rows of every chunk, their own part of it."""
+    rng = np.random.default_rng(sum(shape))
+    weights = rng.standard_normal((shape[0], shape[1] * blocks.FORMATS[kind].items)).astype(np.float32)
+    form = gguf.GGMLQuantizationType[kind]
+    raw = gguf.quantize(weights, form) if kind in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0") else None
+    if raw is None:  # gguf-py writes no K types; all zeros are one of them
+        raw, weights = np.zeros((shape[0], shape[1] * blocks.FORMATS[kind].bytes), np.uint8), np.zeros_like(weights)
+    b, a = (
+        torch.from_numpy(rng.standard_normal((shape[0], 4))),
+        torch.from_numpy(rng.standard_normal((4, weights.shape[1]))),
+    )
+    want = torch.from_numpy(oracle(raw, kind)).double() + b @ a
+    for dtype in (torch.float32, torch.bfloat16):
+        got = blocks.dequantize(torch.from_numpy(raw), kind, dtype, (b.float(), a.float()))
+        torch.testing.assert_close(got.double(), want, rtol=torch.finfo(dtype).eps, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["Q4_1", "Q6_K"])
 def test_strided_rows(kind: str) -> None:
     wide = random_rows(kind, (30, 4))
@@ -110,5 +130,7 @@ def test_wrong_rows_are_refused() -> None:
         blocks.dequantize(torch.zeros(3, 21, dtype=torch.uint8), "Q4_1")
     with pytest.raises(ValueError, match="uint8"):
         blocks.dequantize(torch.zeros(3, 20), "Q4_1")
+    with pytest.raises(ValueError, match="not quantised"):
+        blocks.dequantize(torch.zeros(3, 4, dtype=torch.uint8), "F32", change=(torch.ones(3, 1), torch.ones(1, 1)))
     with pytest.raises(KeyError):
         blocks.dequantize(torch.zeros(3, 20, dtype=torch.uint8), "IQ4_NL")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from puna.errors import ModelFileError
 from puna.weights.adapter import Adapter
+from puna.weights.blocks import dequantize, is_quantised
 from puna.weights.checkpoint import Checkpoint
 from puna.weights.refuse import shown
 
@@ -52,8 +53,10 @@ class AdaptedCheckpoint:
         if name not in self._adapter.matrices:
             return self._base.tensor(name, dtype)
         a, b = (factor.detach().to("cpu", torch.float32) for factor in self._adapter.matrices[name])
-        weight = self._base.tensor(name, torch.float32)
-        return weight.addmm_(b, a, alpha=self._adapter.scale[name]).to(dtype)
+        scaled, kind = b * self._adapter.scale[name], self._base.type_name(name)
+        if is_quantised(kind):
+            return dequantize(self._base.rows(name), kind, dtype, (scaled, a))
+        return self._base.tensor(name, torch.float32).addmm_(scaled, a).to(dtype)
 
     def rows(self, name: str) -> Tensor:
         """Give a tensor as stored, uint8 [..., bytes a row]."""

@@ -183,39 +183,48 @@ if hasattr(os, "register_at_fork"):  # not on Windows; threads do not live on in
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def dequantize(raw: Tensor, kind: str, dtype: torch.dtype = torch.float32) -> Tensor:
+def dequantize(
+    raw: Tensor, kind: str, dtype: torch.dtype = torch.float32, change: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
     """Turn stored rows into dense ones.
 
     Args:
         raw: uint8 [..., bytes a row], a whole number of blocks a row.
         kind: type name, a key of `FORMATS` ("Q4_1").
         dtype: floating dtype of the result; the arithmetic is fp32, then rounded once.
+        change: fp32 factors [rows, n] and [n, weights a row]; their product is added before that, to quantised rows only.
 
     Returns:
         Fresh contiguous memory, [..., weights a row].
 
     Raises:
-        ValueError: `raw` is not uint8, or its rows are no whole number of blocks; `KeyError`: unknown `kind`.
+        ValueError: `raw` is not uint8, or its rows are no whole number of blocks, or `change` is not for this kind;
+        `KeyError`: unknown `kind`.
     """
     form = FORMATS[kind]
     if raw.dtype != torch.uint8 or raw.shape[-1] % form.bytes:
         raise ValueError(f"{kind} rows are uint8 in blocks of {form.bytes} bytes, not {raw.dtype} {raw.shape}")
     shape = (*raw.shape[:-1], raw.shape[-1] // form.bytes * form.items)
     if kind in _PLAIN:
+        if change is not None:
+            raise ValueError(f"{kind} rows are not quantised")
         return _plain(raw, _PLAIN[kind], dtype, shape)
-    step = _CHUNK_ITEMS // form.items
+    step = max(1, _CHUNK_ITEMS // max(1, shape[-1]))
     # The threads are outside of a caller's inference mode, and may write only to tensors that are, too.
     with torch.inference_mode(False):
-        blocks = raw.reshape(-1, form.bytes)
-        dense = torch.empty((len(blocks), form.items), dtype=dtype, device="cpu")
+        rows = raw.reshape(-1, raw.shape[-1])
+        dense = torch.empty((len(rows), shape[-1]), dtype=dtype, device="cpu")
 
     def fill(start: int) -> int:
-        chunk = _QUANTISED[kind](blocks[start : start + step]).view(-1, form.items)
-        dense[start : start + step] = chunk
+        part = slice(start, start + step)
+        chunk = _QUANTISED[kind](rows[part].reshape(-1, form.bytes)).view(-1, shape[-1])
+        if change is not None:  # while it stays in the processor's cache
+            chunk.addmm_(change[0][part], change[1])
+        dense[part] = chunk
         return len(chunk)
 
     # The chunks tile the rows, and the sum waits for all of them: nothing of the memory's past remains.
-    if sum(_pool().map(fill, range(0, len(blocks), step))) != len(blocks):
+    if sum(_pool().map(fill, range(0, len(rows), step))) != len(rows):
         raise RuntimeError("a part of a tensor was not dequantised")
     return dense.view(shape)
 
