@@ -21,6 +21,7 @@ from puna.llama.describe import describe
 from puna.llama.device import choose_device
 from puna.llama.load import load
 from puna.weights import store
+from puna.weights.adapter import Adapter, write_adapter
 from puna.weights.checkpoint import open_checkpoint
 
 WIDTH, FFN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, VOCAB = 64, 96, 2, 4, 2, 16, 261
@@ -28,7 +29,7 @@ FIELDS = set(
     """
     path format size_bytes name licence source revision sha256 architecture layers width heads kv_heads head_dim
     ffn_width vocab_size context norm_eps rope tied_head attention_bias mlp_bias parameters tensors tokenizer
-    engine
+    engine adapter
     """.split()
 )
 HOSTILE = "a\x1b[2J\x9b31m\r\u202eb\n[bold]c[/bold] 羊驼"
@@ -322,6 +323,34 @@ def test_no_such_model(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert shown.out == ""
     assert "E-MODEL-UNKNOWN" in shown.err
     assert "\x1b" not in shown.err
+
+
+def test_an_adapter(gguf_file: Path, tmp_path: Path) -> None:
+    shapes = {f"model.layers.{n}.mlp.down_proj.weight": (WIDTH, FFN) for n in range(LAYERS)}
+    factors = {name: (torch.randn(n + 2, FFN), torch.randn(WIDTH, n + 2)) for n, name in enumerate(shapes)}
+    about = {"base": {"name": HOSTILE, "sha256": "ab" * 32}, "prompt": {"examples": False}}
+    write_adapter(tmp_path / "walker", Adapter(factors, dict.fromkeys(factors, 2.0), about=about))
+    facts = json.loads(run(str(gguf_file), "--adapter", str(tmp_path / "walker"), "--json"))
+    assert facts["adapter"] == {
+        "name": "walker",
+        "base": HOSTILE,
+        "matrices": 2,
+        "ranks": [2, 3],
+        "parameters": 5 * (WIDTH + FFN),
+        "examples": False,
+        "calibrated": False,
+    }
+    assert facts_of(gguf_file)["adapter"] is None
+    shown = run(str(gguf_file), "--adapter", str(tmp_path / "walker"))
+    assert "2 matrices, rank 2, 3: 800 parameters" in shown
+    assert "\x1b" not in shown
+    write_adapter(
+        tmp_path / "other",
+        Adapter({"lm_head.weight": (torch.ones(1, 3), torch.ones(5, 1))}, {"lm_head.weight": 1.0}),
+    )
+    with pytest.raises(ModelFileError) as caught:
+        run(str(gguf_file), "--adapter", str(tmp_path / "other"))
+    assert caught.value.code == "E-ADAPTER-MATRIX"
 
 
 def test_the_help_names_every_field() -> None:

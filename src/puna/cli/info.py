@@ -4,18 +4,20 @@ Nothing of the file's text reaches the terminal unescaped, neither in the table 
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
-from puna.cli.inputs import json_option
+from puna.cli.inputs import adapter_option, json_option
 from puna.cli.output import print_json, printable
 
 
 @click.command(short_help="Tell what is in a model file.")
 @click.argument("model", required=False)
+@adapter_option
 @json_option
-def info(model: str | None, as_json: bool) -> None:
+def info(model: str | None, adapter: Path | str | None, as_json: bool) -> None:
     """Tell what is in a model file; without MODEL in the default model.
 
     MODEL is a path, or the name or hub id of a model that was pulled. The weights themselves are not read.
@@ -36,12 +38,25 @@ def info(model: str | None, as_json: bool) -> None:
                                      code, message
       engine                         what computes it on this machine: cuda,
                                      amx, avx512, avx2, neon or torch
+      adapter                        with --adapter: name, base, matrices,
+                                     ranks, parameters, examples, calibrated
+
+    \b
+    Example:
+      puna info --adapter my-reader
     """
-    from puna.llama.describe import describe
+    from puna.llama.describe import describe, describe_adapter
+    from puna.weights.adapted import AdaptedCheckpoint
+    from puna.weights.adapter import read_adapter
     from puna.weights.checkpoint import open_checkpoint
     from puna.weights.store import resolve
 
-    facts = describe(open_checkpoint(resolve(model)))
+    checkpoint = open_checkpoint(resolve(model))
+    facts = {**describe(checkpoint), "adapter": None}
+    if adapter is not None:
+        found = read_adapter(adapter)
+        AdaptedCheckpoint(checkpoint, found)  # refuses what does not fit the model
+        facts["adapter"] = describe_adapter(found, Path(adapter))
     if as_json:
         print_json(facts)
         return
@@ -49,7 +64,7 @@ def info(model: str | None, as_json: bool) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    for name, value in _lines(facts):
+    for name, value in (*_lines(facts), *_adapter_lines(facts["adapter"])):
         console.print(Text.assemble((f"{name:<16}", "bold"), value), soft_wrap=True)
 
 
@@ -96,6 +111,19 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     )
     yield "chat template", "yes" if tokenizer["chat_template"] else "no"
     yield "engine", facts["engine"]
+
+
+def _adapter_lines(facts: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    from puna.weights.refuse import shown
+
+    if facts is None:
+        return
+    base = f", for {shown(facts['base'])}" if facts["base"] else ""
+    yield "adapter", f"{shown(facts['name'])}{base}"
+    ranks = ", ".join(map(str, facts["ranks"]))
+    yield "changes", f"{facts['matrices']:,} matrices, rank {ranks}: {facts['parameters']:,} parameters"
+    examples, calibrated = ("yes" if facts[key] else "no" for key in ("examples", "calibrated"))
+    yield "reads", f"worked examples {examples}, calibrated {calibrated}"
 
 
 def _setting(name: str, value: Any) -> str:

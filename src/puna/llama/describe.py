@@ -12,6 +12,7 @@ from puna.llama.packed import engine_for
 from puna.llama.rope_config import RopeConfig
 from puna.tokens.folder_vocab import read_folder
 from puna.tokens.tokenizer import Tokenizer
+from puna.weights.adapter import CALIBRATION, Adapter
 from puna.weights.blocks import FORMATS
 from puna.weights.checkpoint import Checkpoint
 from puna.weights.safetensors_header import ITEM_BYTES
@@ -50,6 +51,20 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "tensors": tensors,
         "tokenizer": _tokenizer(checkpoint),
         "engine": _engine(config),
+    }
+
+
+def describe_adapter(adapter: Adapter, folder: Path) -> dict[str, Any]:
+    """Collect what `info` lists of an adapter; `base` is the name of the model that it says it is for."""
+    pairs = adapter.matrices.values()
+    return {
+        "name": adapter.name,
+        "base": adapter.base[0] if adapter.base else None,
+        "matrices": len(pairs),
+        "ranks": sorted({len(a) for a, _ in pairs}),
+        "parameters": sum(a.numel() + b.numel() for a, b in pairs),
+        "examples": adapter.examples,
+        "calibrated": (folder / CALIBRATION).exists(),
     }
 
 
