@@ -41,6 +41,19 @@ def test_kernels(engine, shape: str, kind: str) -> None:
     assert (got - plain).abs().mean() > 0.1 * plain.abs().mean()
 
 
+@pytest.mark.parametrize("kind", ["BF16", "Q4_1", "Q8_0"])
+def test_an_adapter_that_changes_nothing_changes_no_bit(engine, kind: str) -> None:
+    """What is merged and rounded is what the kernels unpack; but for few rows, which low-bit weights meet as they are."""
+    stored, adapter, _ = made("E32-G3", kind, 4)
+    nothing = Adapter({name: (a, 0 * b) for name, (a, b) in adapter.matrices.items()}, adapter.scale)
+    tokens = random_tokens(stored, 37)
+    got, want = (
+        packed(each, engine)(tokens, torch.arange(37), None, None)
+        for each in (AdaptedCheckpoint(stored, nothing), stored)
+    )
+    assert torch.equal(got, want)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_torch(shape: str, dtype: torch.dtype) -> None:

@@ -340,6 +340,7 @@ def test_an_adapter_is_replaced_whole_and_nothing_is_left(folder: Path) -> None:
     other = draw_adapter(SHAPES, 2)
     write_adapter(folder, other)
     assert sorted(each.name for each in folder.iterdir()) == [CONFIG, WEIGHTS, "puna.json"]
+    assert len({each.stat().st_mode for each in folder.iterdir()}) == 1  # who may read one may read all
     assert sorted(each.name for each in folder.parent.iterdir()) == ["reader"]
     assert read_adapter(folder).matrices.keys() == other.matrices.keys()
     assert read_adapter(folder).base is None
@@ -380,7 +381,7 @@ def test_a_write_that_fails_leaves_what_was_there(
         raise OSError(28, "No space left on device")
 
     if moment == "saving":
-        monkeypatch.setattr("puna.weights.adapter.save_file", full)
+        monkeypatch.setattr("puna.weights.adapter.save", full)
     else:
         real = Path.replace
         steps: list[Path] = []

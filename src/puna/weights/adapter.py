@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from puna.errors import ModelFileError
@@ -178,7 +178,7 @@ def write_adapter(path: str | Path, adapter: Adapter, *, dtype: torch.dtype | No
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             staged.mkdir()
-            save_file(tensors, staged / WEIGHTS, {"format": "pt"})
+            (staged / WEIGHTS).write_bytes(save(tensors, {"format": "pt"}))
             for name, content in ((CONFIG, config), (ABOUT, about)):
                 text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
                 (staged / name).write_text(text, "utf-8")
