@@ -80,6 +80,9 @@ def test_what_is_written_is_read(dtype: torch.dtype | None, seed: int, tmp_path:
 def test_a_name_in_the_file_goes_before_the_folders(folder: Path, tmp_path: Path) -> None:
     moved = folder.rename(tmp_path / "elsewhere")
     assert read_adapter(moved).name == "reader"
+    (moved / "puna.json").write_text('{"format": 1, "base": null, "prompt": null, "name": null}')
+    found = read_adapter(moved)
+    assert (found.name, found.base, found.examples) == ("elsewhere", None, True)
     (moved / "puna.json").unlink()
     found = read_adapter(moved)
     assert (found.name, found.base, found.examples, dict(found.about)) == ("elsewhere", None, True, {})

@@ -40,7 +40,7 @@ def _shipped(size: int, digest: Callable[[], str]) -> Path | None:
     for path in sorted(READERS.glob(f"*/{ABOUT}")):
         about = read_json(path)
         check_about(path, about)
-        base = about.get("base", {})
+        base = about.get("base") or {}
         if base.get("size", size) == size and base.get("sha256") == digest():
             return path.parent
     return None

@@ -78,7 +78,7 @@ class Adapter:
     @property
     def examples(self) -> bool:
         """Whether the worked examples stand before the text."""
-        return bool(self.about.get("prompt", {}).get("examples", True))
+        return bool((self.about.get("prompt") or {}).get("examples", True))
 
     @cached_property
     def digest(self) -> str:
@@ -176,8 +176,8 @@ def write_adapter(path: str | Path, adapter: Adapter, *, dtype: torch.dtype | No
     check_target(path)
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        staged.mkdir()
         try:
-            staged.mkdir()
             (staged / WEIGHTS).write_bytes(save(tensors, {"format": "pt"}))
             for name, content in ((CONFIG, config), (ABOUT, about)):
                 text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
