@@ -102,9 +102,10 @@ def test_digest_is_of_all_that_answers_depend_on(folder: Path) -> None:
         with_change(scale={**found.scale, name: found.scale[name] * 1.01}),
         with_change(extra={}),
         with_change(about={**found.about, "prompt": {"examples": True}}),
+        with_change(about={**found.about, "reader": {"rows": 8}}),
     }
-    assert len(digests) == 6
-    assert with_change(about={**found.about, "reader": {"rows": 8}}) == found.digest
+    assert len(digests) == 7
+    assert with_change(about={**found.about, "name": "runner", "base": None}) == found.digest
 
 
 def test_the_model_that_it_is_for(folder: Path) -> None:

@@ -82,8 +82,9 @@ class Adapter:
 
     @cached_property
     def digest(self) -> str:
-        """Sha256 of all that answers depend on."""
-        digest = hashlib.sha256(json.dumps([self.examples, sorted(self.scale.items())]).encode())
+        """Sha256 of all that answers depend on; of `about` the prompt, and what it says of the reader."""
+        said = [self.examples, self.about.get("reader"), sorted(self.scale.items())]
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
         factors = {f"{name} {part}": each for name, pair in self.matrices.items() for part, each in enumerate(pair)}
         for name, tensor in sorted({**factors, **self.extra}.items()):
             digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
