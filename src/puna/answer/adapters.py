@@ -4,10 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from puna.errors import ModelFileError
+from puna.rank.pointer import Pointer
 from puna.weights.adapter import ABOUT, CALIBRATION, Adapter, check_about, check_base, read_adapter
 from puna.weights.safetensors_header import read_json
 
 SHIPPED = "shipped"
+WEIGHT = 0.5  # of a pointer, where the adapter does not say
 READERS = Path(__file__).parents[1] / "readers"  # a folder for each; there may be none
 
 
@@ -33,6 +36,20 @@ def choose_adapter(wanted: str | Path | None, model: str, size: int, digest: Cal
     if adapter.base is not None:
         check_base(adapter, model, digest())
     return Chosen(adapter, folder / CALIBRATION)
+
+
+def pointer_of(adapter: Adapter, width: int) -> Pointer | None:
+    """Give an adapter's pointer, None if it has none; raise ModelFileError for one that a model of `width` cannot use."""
+    parts = [adapter.extra.get(f"pointer.{name}") for name in ("question", "text", "nowhere")]
+    if all(part is None for part in parts):
+        return None
+    weight = (adapter.about.get("reader") or {}).get("pointer", WEIGHT)
+    whole = [part.float() for part in parts if part is not None and part.ndim >= 2]
+    size = whole[0].shape[1] if whole else 0
+    shapes = [(2, size, width), (2, size, width), (2, size)]
+    if [tuple(part.shape) for part in whole] != shapes or type(weight) not in (int, float) or not 0 <= weight < 10:
+        raise ModelFileError("E-ADAPTER-POINTER", name=adapter.name, width=width)
+    return Pointer(*whole, weight=float(weight)) if weight else None
 
 
 def _shipped(size: int, digest: Callable[[], str]) -> Path | None:

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal, Unpack
 
-from puna.answer.adapters import SHIPPED, Chosen, choose_adapter
+from puna.answer.adapters import SHIPPED, Chosen, choose_adapter, pointer_of
 from puna.answer.calibration import Calibration, load_calibration
 from puna.answer.checks import check, sources_of
 from puna.answer.evidence import explained
@@ -91,6 +91,7 @@ def load(
             f"{name}+{with_it.name}-{with_it.digest[:8]}",
             memory=memory,
             files=KeptFiles(loaded, digest(), kept, with_it.digest) if kept else None,
+            pointer=pointer_of(with_it, loaded.config.width),
             examples=with_it.examples,
             calibration=chosen.calibration,
             plain=plain,

@@ -48,6 +48,16 @@ MESSAGES: dict[str, Message] = {
         ("{path} changes no matrix", "the adapter is incomplete; fetch or write it again"),
         ("{path} 没有改变任何矩阵", "适配器不完整；请重新获取或重新写出"),
     ),
+    "E-ADAPTER-POINTER": Message(
+        (
+            "the pointer of adapter {name} does not fit a model of width {width}, or is not whole",
+            "write the adapter again with puna train reader, or fetch it again",
+        ),
+        (
+            "适配器 {name} 的指针与宽度为 {width} 的模型不匹配，或不完整",
+            "请用 puna train reader 重新写出适配器，或重新获取",
+        ),
+    ),
     "E-ADAPTER-FACTORS": Message(
         (
             "{path}: lora_A of {name} has shape {a} and lora_B {b}, which are no factors of rank {rank}",
