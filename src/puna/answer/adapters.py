@@ -49,7 +49,8 @@ def pointer_of(adapter: Adapter, width: int) -> Pointer | None:
     shapes = [(2, size, width), (2, size, width), (2, size)]
     if [tuple(part.shape) for part in whole] != shapes or type(weight) not in (int, float) or not 0 <= weight < 10:
         raise ModelFileError("E-ADAPTER-POINTER", name=adapter.name, width=width)
-    return Pointer(*whole, weight=float(weight)) if weight else None
+    question, text, nowhere = whole
+    return Pointer(question, text, nowhere, float(weight)) if weight else None
 
 
 def _shipped(size: int, digest: Callable[[], str]) -> Path | None:
