@@ -1,7 +1,18 @@
 // What training does row by row between the products: norms, the gate, sums, and their gradients, one pass over memory
 // each. Widths are multiples of 16; sums run in one order, whichever thread has the row.
 #pragma once
+#include <malloc.h>
+
 #include "calls.h"
+
+// Let memory that is freed stay with the process: a step frees what the next one needs again, and new pages take longer
+// than what is written into them.
+EXPORT void puna_train_begin(void) {
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}
 
 typedef struct {
     int32_t rows, width;

@@ -6,6 +6,7 @@ Tensors are contiguous, on the CPU, and in the engine's type where they go into 
 from collections.abc import Sequence
 from ctypes import Structure, byref, c_float, c_int32, c_void_p
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -65,10 +66,14 @@ class Seen:
     kinds: Tensor
 
 
+@cache
 def trainer(dtype: torch.dtype) -> Engine | None:
-    """Give the fastest engine that trains with products in `dtype`."""
+    """Give the fastest engine that trains with products in `dtype`, and let it get ready."""
     able = (engine for engine in engines().values() if hasattr(engine.kernels, "puna_train_attention"))
-    return next((engine for engine in able if engine.dtype == dtype), None)
+    found = next((engine for engine in able if engine.dtype == dtype), None)
+    if found is not None:
+        found.kernels.puna_train_begin()
+    return found
 
 
 def norm(

@@ -11,7 +11,6 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -167,13 +166,11 @@ def _gradients(engine: Engine, matrix: "Matrix", x: Tensor, grad: Tensor, parame
     if not matrix.parts:
         return native.sum_over_rows(engine, 1.0, (grad, x)) if parameters else []
     rank = len(parameters[0])
-    more = -rank % 32
-    downs = [F.pad(a, (0, 0, 0, more)) for a in parameters[::2]]
-    ups = [F.pad(b, (0, more)).to(x.dtype) for b in parameters[1::2]]
-    inner = torch.mm(x, torch.cat(downs).to(x.dtype).t())
-    parts = [grad[:, start:end] for start, end in matrix.parts]
-    raised = torch.cat([part @ up for part, up in zip(parts, ups, strict=True)], 1)
-    pairs = zip(torch.split(inner, rank + more, 1), parts, strict=True)
+    padded = -(-rank // 32) * 32
+    down, up = matrix.low(padded)
+    inner, raised = torch.mm(x, down.t()), torch.mm(grad, up)
+    thin = torch.split(inner, padded, 1)
+    pairs = ((part, grad[:, start:end]) for part, (start, end) in zip(thin, matrix.parts, strict=True))
     every, *found = native.sum_over_rows(engine, matrix.scale, (raised, x), *pairs)
-    lows = torch.split(every, rank + more)
+    lows = torch.split(every, padded)
     return [each for a, b in zip(lows, found, strict=True) for each in (a[:rank], b[:rank].t())]

@@ -61,6 +61,7 @@ class Matrix(nn.Module):
             place += len(weight)
         self.count = len(list(self.parameters()))
         self._merged: Tensor | None = None
+        self._low: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """x [T, I] in the products' type to [T, O]."""
@@ -75,9 +76,24 @@ class Matrix(nn.Module):
                 self._merged = self._merge()
         return self._merged
 
+    def low(self, rank: int) -> tuple[Tensor, Tensor]:
+        """Give all A below each other [P, I] and all B [O, P], each beside the last and in its own rows, in `rank` steps.
+
+        Both in the products' type, with zeros where a part has no more ranks and where a row has no difference.
+        """
+        if self._low is None:
+            pairs = [each.detach() for each in self.pairs.values()]
+            down = self.weight.new_zeros(rank * len(self.parts), self.weight.shape[1], dtype=self.dtype)
+            up = self.weight.new_zeros(len(self.weight), rank * len(self.parts), dtype=self.dtype)
+            for n, ((start, end), a, b) in enumerate(zip(self.parts, pairs[::2], pairs[1::2], strict=True)):
+                down[n * rank : n * rank + len(a)] = a
+                up[start:end, n * rank : n * rank + len(a)] = b
+            self._low = down, up
+        return self._low
+
     def changed(self) -> None:
         """Forget what was computed from the parameters."""
-        self._merged = None
+        self._merged = self._low = None
 
     def _merge(self) -> Tensor:
         merged = self.weight.to(self.dtype, copy=bool(self.parts))
