@@ -194,7 +194,7 @@ class Network(nn.Module):
         )
         self.register_buffer("norm", checkpoint.tensor("model.norm.weight", torch.float32), persistent=False)
         head: Tensor = self.embedding if self.config.tied else checkpoint.tensor("lm_head.weight", torch.float32)
-        self.register_buffer("head", head.to(dtype), persistent=False)
+        self.register_buffer("head", head, persistent=False)
 
     def forward(self, batch: Packed) -> Tensor:
         """Give the hidden states [T, D] of packed trees after the last norm, fp32."""

@@ -16,6 +16,8 @@ from puna.rank.trie import build_trie
 from puna.tokens.tokenizer import Tokenizer
 from puna.train.rows import SpanRow
 
+WORDS = 64  # tokens of plain text that count as much as a question
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -34,11 +36,19 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A text's tokens; those from `first` on are the text itself; and the questions asked about it."""
+    """A text's tokens; those from `first` on are the text itself; and the questions asked about it.
+
+    Without questions it is the text that is learned, token by token from `first` on.
+    """
 
     tokens: list[int]
     first: int
     questions: list[Question]
+
+    @property
+    def units(self) -> float:
+        """How much there is to learn: questions, or WORDS of text."""
+        return len(self.questions) or (len(self.tokens) - max(self.first, 1)) / WORDS
 
     def __len__(self) -> int:
         """Count tokens, those of candidates as if they shared none."""
@@ -134,18 +144,18 @@ def grow(passage: Passage) -> Tree:
     return Tree(passage, tokens, parents, positions, wanted, owners, ends)
 
 
-def steps(passages: Sequence[Passage], questions: int, seed: int, epoch: int) -> list[list[int]]:
+def steps(passages: Sequence[Passage], questions: float, seed: int, epoch: int) -> list[list[int]]:
     """Shuffle an epoch's passages into steps of at least `questions` questions; the same for the same seed and epoch."""
     order = list(range(len(passages)))
     random.Random(f"{seed} {epoch}").shuffle(order)  # noqa: S311  no secret
     found: list[list[int]] = []
-    count = questions
+    count = float(questions)
     for index in order:
         if count >= questions:
             found.append([])
             count = 0
         found[-1].append(index)
-        count += len(passages[index].questions)
+        count += passages[index].units
     return found
 
 

@@ -1,0 +1,13 @@
+"""`puna train`: the group of commands that train, one file each."""
+
+import click
+
+from puna.cli.train_reader import reader
+
+
+@click.group(short_help="Train a reader on labelled rows, or a language model.")
+def train() -> None:
+    """Train a reader on labelled rows of your own or of a public set, or a language model on plain text."""
+
+
+train.add_command(reader)

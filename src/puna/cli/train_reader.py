@@ -1,0 +1,91 @@
+"""`puna train reader`: an adapter that answers questions, trained on labelled rows."""
+
+from pathlib import Path
+from typing import Unpack
+
+import click
+
+from puna.cli.interrupt import stopping
+from puna.cli.output import counting, language, say
+from puna.cli.train_options import Common, common, order_of
+from puna.cli.train_run import finish, training_bar, warn_of
+
+_WORDS = {
+    "en": {
+        "preparing": "preparing",
+        "data": "{rows} rows to learn from, {held} held back",
+        "wrong": "{count} row(s) left out; --strict refuses them",
+    },
+    "zh": {
+        "preparing": "准备中",
+        "data": "{rows} 行用于学习，{held} 行留作验证",
+        "wrong": "略过了 {count} 行；--strict 会拒绝它们",
+    },
+}
+
+
+@click.command(short_help="Train a reader on questions with answers.")
+@click.argument("rows", metavar="ROWS.jsonl...", nargs=-1, required=True)
+@click.option("--valid", metavar="FILE", help="Rows to choose the best by; default: 2 % of ROWS, 300 at most.")
+@click.option(
+    "--questions", type=click.IntRange(min=1), default=32, show_default=True, help="Questions of a step at least."
+)
+@click.option(
+    "--pointer", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Weight of the pointer's loss."
+)
+@click.option(
+    "--strict", is_flag=True, help="Refuse rows that cannot be learned from, instead of leaving them out."
+)
+@common(epochs=2.0, rate=5e-4)
+def reader(
+    rows: tuple[str, ...], valid: str | None, questions: int, pointer: float, strict: bool, **given: Unpack[Common]
+) -> int:
+    """Train the model to answer the questions of ROWS.jsonl, which are those of puna eval qa, with spans of their texts.
+
+    Rows of several files and languages may be mixed. All questions about one text are learned in a single reading of it.
+    What is trained are low-rank differences (LoRA) and a pointer to spans; the result is an adapter in the form of the
+    peft library, for puna ask --adapter.
+
+    Beside FOLDER stands FOLDER.training with the log (log.jsonl), the curves (curves.png, with Matplotlib; TensorBoard
+    where it is installed), and checkpoints until the end. Ctrl-C keeps one; the same command goes on from there, also
+    after a crash, and ends with the same bytes. Less --tokens where memory is short.
+
+    With --json: output, model, steps, best_step, and of the rows held back, as fractions em and f1 of the pointer, and
+    loss, answer and pointer in nats; questions, how many they are.
+
+    Exits 0 if the adapter was written, 2 on bad input, 130 if it was stopped.
+
+    \b
+    Example:
+      puna train reader train.jsonl.gz -o reader/
+      puna ask "Who led it?" --file report.txt --adapter reader/
+    """
+    order = order_of(given, questions=questions, pointer=pointer)
+    words = _WORDS[language()]
+    from puna.train.loop import Watch
+    from puna.train.ranks import Ranks
+    from puna.train.reader import material, train_reader
+    from puna.train.session import Session
+
+    ranks = Ranks(order.device)
+    found = material(
+        [Path(name) for name in rows], Path(valid) if valid else None, strict=strict, seed=order.recipe.seed
+    )
+    session = Session("reader", order, ranks)
+    if ranks.first:
+        warn_of([wrong.error for wrong in found.wrong])
+        if found.wrong:
+            say(words["wrong"].format(count=len(found.wrong)))
+        say(words["data"].format(rows=len(found.rows), held=len(found.held)))
+    steps = total = 0
+    with stopping() as stop, training_bar(ranks.first) as report:
+
+        def note(done: int, every: int, record: dict[str, float]) -> None:
+            nonlocal steps, total
+            steps, total = done, every
+            report(done, every, record)
+
+        with counting(words["preparing"], len(found.rows)) as prepared:
+            watch = Watch(note, stop, given["save_every"] or 0)
+            loop = train_reader(session, found, watch, prepared)
+    return finish(session, loop, steps, total, given["as_json"])

@@ -1,0 +1,136 @@
+"""What the commands which train show while they do, and how they end."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from puna.cli.output import language, print_json, print_metrics, printable, say
+
+if TYPE_CHECKING:
+    from puna.train.loop import Loop
+    from puna.train.session import Session
+
+_EVERY = 30  # seconds from line to line where there is no terminal
+_WORDS = {
+    "en": {
+        "training": "training",
+        "line": "step {done} of {total}, loss {loss:.3f}, {speed:,.0f} tokens/s, {left} left",
+        "note": "  loss {loss:.3f}  {speed:,.0f} tokens/s",
+        "stopped": "stopped after step {step} of {total}; the same command goes on from there",
+        "nothing": "stopped before the first step; nothing is kept",
+        "written": "{steps} steps, the best after step {best}; written to {output}, log and curves to {work}",
+        "steps": "steps",
+        "loss": "loss",
+        "em": "pointer's exact match",
+        "f1": "pointer's F1",
+        "bits_per_byte": "bits per byte",
+    },
+    "zh": {
+        "training": "训练中",
+        "line": "第 {done} 步，共 {total} 步，损失 {loss:.3f}，每秒 {speed:,.0f} 词元，还需 {left}",
+        "note": "  损失 {loss:.3f}  每秒 {speed:,.0f} 词元",
+        "stopped": "已在第 {step} 步后停止（共 {total} 步）；再次运行同一命令会接着做",
+        "nothing": "在第一步之前停止，没有保存任何内容",
+        "written": "共 {steps} 步，第 {best} 步最好；结果写入 {output}，日志与曲线写入 {work}",
+        "steps": "步数",
+        "loss": "损失",
+        "em": "指针的完全匹配率",
+        "f1": "指针的 F1",
+        "bits_per_byte": "每字节比特数",
+    },
+}
+Report = Callable[[int, int, dict[str, Any]], None]
+
+
+@contextmanager
+def training_bar(shown: bool) -> Iterator[Report]:
+    """A bar over steps with loss, speed and time left on a terminal; elsewhere a line now and then."""
+    words = _WORDS[language()]
+    speeds: list[tuple[float, float]] = []  # tokens and seconds of the last steps
+    losses: list[float] = []
+
+    def figures(record: dict[str, Any]) -> dict[str, float]:
+        speeds.append((record["tokens"], record["seconds"]))
+        losses.append(record["loss"])
+        del speeds[:-50], losses[:-50]
+        tokens, seconds = (sum(values) for values in zip(*speeds, strict=True))
+        return {"loss": sum(losses) / len(losses), "speed": tokens / seconds, "step": seconds / len(speeds)}
+
+    if not shown:
+        yield lambda done, total, record: None
+        return
+    if not sys.stderr.isatty():
+        said = time.monotonic()
+
+        def line(done: int, total: int, record: dict[str, Any]) -> None:
+            nonlocal said
+            found = figures(record)
+            if done == total or time.monotonic() - said >= _EVERY:
+                said = time.monotonic()
+                say(
+                    words["line"].format(
+                        done=done, total=total, left=_clock((total - done) * found["step"]), **found
+                    )
+                )
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words["training"], total=None, left="")
+
+        def update(done: int, total: int, record: dict[str, Any]) -> None:
+            found = figures(record)
+            note = words["note"].format(**found)
+            left = _clock((total - done) * found["step"])
+            bar.update(task, completed=done, total=total, description=words["training"] + note, left=left)
+
+        yield update
+
+
+def finish(session: "Session", loop: "Loop | None", steps: int, total: int, as_json: bool, **more: Any) -> int:
+    """Say how it ended, and give the exit code."""
+    words = _WORDS[language()]
+    if loop is None:
+        say(words["stopped"].format(step=steps, total=total) if steps else words["nothing"])
+        return 130
+    state, output = loop.state, str(session.order.output)
+    best = state.best_step or state.step
+    figures = {name: value for name, value in {**state.figures, **more}.items() if value is not None}
+    if as_json:
+        print_json(
+            {"output": output, "model": session.base.name, "steps": state.step, "best_step": best, **figures}
+        )
+    else:
+        lines = [(words[name], _number(name, value)) for name, value in figures.items() if name in words]
+        print_metrics([(words["steps"], str(state.step)), *lines])
+    say(words["written"].format(steps=state.step, best=best, output=output, work=session.work))
+    return 0
+
+
+def _number(name: str, value: float) -> str:
+    return f"{100 * value:.1f} %" if name in ("em", "f1") else f"{value:.3f}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
+def warn_of(errors: "list[Any]", most: int = 5) -> None:
+    """Name the first rows that are of no use, and count the rest."""
+    import click
+
+    for error in errors[:most]:
+        text = error.describe(language())[0]
+        click.echo(printable(f"warning: {text} [{error.code}]"), err=True)

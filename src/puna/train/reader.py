@@ -1,0 +1,51 @@
+"""Training a reader: from labelled rows to an adapter that answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from puna.errors import InputError
+from puna.train.lesson import SpanExam, hold_back, lessons
+from puna.train.loop import Loop, Watch
+from puna.train.rows import Rejected, SpanRow, read_spans
+from puna.train.session import Session, digest_of_data
+from puna.train.trees import Passage
+
+
+@dataclass(frozen=True)
+class Material:
+    """Rows to learn from, rows held back, and those that are of no use."""
+
+    rows: list[SpanRow]
+    held: list[SpanRow]
+    wrong: list[Rejected]
+
+    @property
+    def digest(self) -> str:
+        """Sha256 of all rows of use."""
+        return digest_of_data([list(asdict(row).values()) for row in (*self.rows, *self.held)])
+
+
+def material(paths: Sequence[Path], valid: Path | None, *, strict: bool, seed: int) -> Material:
+    """Read labelled rows; without a file of their own, some are held back.
+
+    Raises InputError for files that cannot be read, and where no row is of use.
+    """
+    rows, wrong = read_spans(paths, strict=strict)
+    if not rows:
+        raise InputError("E-TRAIN-USABLE", files=", ".join(map(str, paths)), count=len(wrong))
+    if valid is None:
+        return Material(*hold_back(rows, seed), wrong)
+    held, others = read_spans([valid], strict=strict)
+    return Material(rows, held, wrong + others)
+
+
+def train_reader(
+    session: Session, found: Material, watch: Watch, preparing: Callable[[int], None] | None = None
+) -> Loop | None:
+    """Train a reader on rows and write it; None where it was stopped. `preparing` gets the rows made ready."""
+    tokenizer, recipe = session.base.tokenizer, session.order.recipe
+    passages: list[Passage] = list(lessons(found.rows, tokenizer, session.context, preparing))
+    exam = SpanExam(found.held, tokenizer, session.context, recipe, session.ranks) if found.held else None
+    data = {"rows": len(found.rows), "held": len(found.held), "data": found.digest}
+    return session.train(passages, exam, data, watch)

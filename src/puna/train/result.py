@@ -1,0 +1,152 @@
+"""What was trained, as others read it: an adapter, or a model's folder."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from puna.errors import InputError
+from puna.llama.config import LlamaConfig
+from puna.train.network import Layer, LoRA
+from puna.train.ranks import fill, whole
+from puna.train.student import Student
+from puna.weights.adapter import Adapter
+from puna.weights.checkpoint import Checkpoint
+from puna.weights.store import place
+
+_ROOMS = {"q_proj": "self_attn", "k_proj": "self_attn", "v_proj": "self_attn", "o_proj": "self_attn"}
+_ROOMS |= {"gate_proj": "mlp", "up_proj": "mlp", "down_proj": "mlp"}
+_STACKS = {"qkv": ("q_proj", "k_proj", "v_proj"), "out": ("o_proj",), "gate_up": ("gate_proj", "up_proj")}
+_STACKS |= {"down": ("down_proj",)}
+_NORMS = ("input_layernorm", "post_attention_layernorm")
+
+
+def adapter_of(student: Student, lora: LoRA, about: Mapping[str, Any]) -> Adapter:
+    """Give the low-rank differences and the pointer, in fp32; every process must ask for them."""
+    matrices = {}
+    for name, pairs, part in _pairs(student):
+        matrices[name] = (whole(pairs[f"{part}_A"]), whole(pairs[f"{part}_B"]))
+    extra = {f"pointer.{name}": whole(each) for name, each in student.pointer.named_parameters()}
+    return Adapter(matrices, dict.fromkeys(matrices, lora.scale), extra, about)
+
+
+def lora_of(adapter: Adapter) -> LoRA:
+    """Give rank, alpha and targets of an adapter that one more training can go on from.
+
+    Raises InputError where its matrices have several ranks or scales, or some layers have what others have not.
+    """
+    ranks = {len(a) for a, _ in adapter.matrices.values()}
+    scales = set(adapter.scale.values())
+    targets = tuple(dict.fromkeys(name.split(".")[-2] for name in adapter.matrices))
+    if len(ranks) > 1 or len(scales) > 1 or not set(targets) <= _ROOMS.keys():
+        raise InputError("E-TRAIN-INIT", name=adapter.name)
+    (rank,), (scale,) = ranks, scales
+    return LoRA(rank, scale * rank, targets)
+
+
+def go_on(student: Student, adapter: Adapter) -> None:
+    """Put an adapter's numbers into a student; one without a pointer leaves the pointer as it is.
+
+    Raises InputError where the adapter does not have the student's matrices.
+    """
+    every = {name: (pairs[f"{part}_A"], pairs[f"{part}_B"]) for name, pairs, part in _pairs(student)}
+    if every.keys() != adapter.matrices.keys():
+        raise InputError("E-TRAIN-INIT", name=adapter.name)
+    pairs = [
+        (ours, theirs) for name in every for ours, theirs in zip(every[name], adapter.matrices[name], strict=True)
+    ]
+    for name, parameter in student.pointer.named_parameters():
+        if f"pointer.{name}" in adapter.extra:
+            pairs.append((parameter, adapter.extra[f"pointer.{name}"]))
+    for ours, theirs in pairs:
+        if ours.shape != theirs.shape:
+            raise InputError("E-TRAIN-INIT", name=adapter.name)
+        fill(ours, theirs.to(ours.dtype))
+    student.network.changed()
+
+
+def extracted(student: Student, checkpoint: Checkpoint, rank: int, about: Mapping[str, Any]) -> Adapter:
+    """Give the low-rank differences that come nearest to what full training has changed (Eckart and Young 1936)."""
+    matrices = {}
+    for name, trained in tensors_of(student):
+        if name.split(".")[-2] in _ROOMS:
+            change = trained - checkpoint.tensor(name, torch.float32)
+            u, s, v = torch.linalg.svd(change, full_matrices=False)
+            root = s[:rank].sqrt()
+            matrices[name] = (root[:, None] * v[:rank], u[:, :rank] * root)
+    extra = {f"pointer.{name}": whole(each) for name, each in student.pointer.named_parameters()}
+    return Adapter(matrices, dict.fromkeys(matrices, 1.0), extra, about)
+
+
+def tensors_of(student: Student) -> Iterator[tuple[str, Tensor]]:
+    """Give every tensor of the network under Hugging Face's names, in fp32; every process must ask for them."""
+    network, config = student.network, student.network.config
+    yield "model.embed_tokens.weight", whole(network.embedding)
+    for n, layer in enumerate(_layers(student)):
+        for stack, parts in _STACKS.items():
+            rows = [_rows(config, part) for part in parts]
+            for part, weight in zip(parts, torch.split(whole(getattr(layer, stack).weight), rows), strict=True):
+                yield f"model.layers.{n}.{_ROOMS[part]}.{part}.weight", weight
+        for name in _NORMS:
+            yield f"model.layers.{n}.{name}.weight", whole(getattr(layer, name))
+    yield "model.norm.weight", whole(network.norm)
+    if not config.tied:
+        yield "lm_head.weight", whole(network.head)
+
+
+def write_folder(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    dtype: torch.dtype,
+    files: Mapping[str, Any],
+) -> None:
+    """Write a model's folder, whole or not at all, where there is none yet: weights, `config.json`, and other JSON.
+
+    Raises InputError where it cannot be written.
+    """
+    path = path.resolve()
+    staged = path.with_name(f".{path.name}.{os.getpid()}.new")
+    contents = {"config.json": {**config, "dtype": str(dtype).removeprefix("torch.")}, **files}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged.mkdir()
+        stored = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
+        save_file(stored, staged / "model.safetensors", {"format": "pt"})
+        for name, content in contents.items():
+            (staged / name).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        if path.exists():
+            path.rmdir()
+        place(staged, path, aside=staged)
+    except (OSError, SafetensorError) as error:
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise InputError("E-OUTPUT-WRITE", path=path, reason=reason) from None
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _layers(student: Student) -> Iterator[Layer]:
+    for layer in student.network.layers:
+        yield cast(Layer, layer)
+
+
+def _pairs(student: Student) -> Iterator[tuple[str, Any, str]]:
+    for n, layer in enumerate(_layers(student)):
+        for stack, parts in _STACKS.items():
+            pairs = getattr(layer, stack).pairs
+            for part in parts:
+                if f"{part}_A" in pairs:
+                    yield f"model.layers.{n}.{_ROOMS[part]}.{part}.weight", pairs, part
+
+
+def _rows(config: LlamaConfig, part: str) -> int:
+    sizes = {"q_proj": config.heads * config.head_dim, "o_proj": config.width, "down_proj": config.width}
+    sizes |= dict.fromkeys(("k_proj", "v_proj"), config.kv_heads * config.head_dim)
+    return sizes.get(part, config.ffn_width)
