@@ -9,6 +9,7 @@ from typing import Any
 
 from puna.errors import InputError, ModelFileError
 from puna.tokens.chat import Span, locate, mark
+from puna.tokens.export import tokenizer_files
 from puna.tokens.folder_vocab import read_folder
 from puna.tokens.gguf_vocab import adds_bos, damaged, token_id, vocabulary_from_gguf
 from puna.tokens.stream import StreamDecoder
@@ -44,6 +45,7 @@ class Tokenizer:
         stated = list(eos_ids)
         self.eos_ids = frozenset(stated) | {controls[end].id for end in WELL_KNOWN_ENDS if end in controls}
         self._eos_id = stated[0] if stated else min(self.eos_ids, default=None)
+        self._template = template
         self.template: ChatTemplate | None = None
         if template is not None:
             self.template = ChatTemplate(template, self._spelling(bos_id), self._spelling(self._eos_id))
@@ -194,6 +196,11 @@ class Tokenizer:
     def token_bytes(self, token_id: int) -> bytes:
         """Give the raw bytes of a token, perhaps a part of a character. Raises InputError for an id outside."""
         return self._vocabulary.token_bytes(token_id)
+
+    def files(self) -> dict[str, Any]:
+        """Give the contents of `tokenizer.json` and `tokenizer_config.json` for a folder in Hugging Face's form."""
+        names = self._spelling(self.bos_id), self._spelling(self._eos_id)
+        return tokenizer_files(self._vocabulary, *names, self._prompt_ids, self._template)
 
     def _spelling(self, token_id: int | None) -> str | None:
         return None if token_id is None else self._vocabulary.pieces[token_id]

@@ -93,20 +93,21 @@ class Whole(Function):
         batch: Packed,
         cos: Tensor,
         sin: Tensor,
+        first: Tensor,
+        second: Tensor,
         *parameters: Tensor,
     ) -> Tensor:
-        """x [T, D] fp32 to the same; parameters: all that the layer's matrices train."""
+        """x [T, D] fp32 to the same; first, second: the norms' gains; parameters: all that the matrices train."""
         config, dtype, rows = layer.config, layer.dtype, len(x)
         kept = _Kept(layer, rows)
         room = Room(rows * dtype.itemsize * (2 * config.width + config.ffn_width) + 192)
         normed, added = room.take(dtype, rows, config.width), room.take(dtype, rows, config.width)
         gated = room.take(dtype, rows, config.ffn_width)
-        native.norm(engine, x, layer.input_layernorm, config.norm_eps, kept.scales[0], normed)
+        native.norm(engine, x, first, config.norm_eps, kept.scales[0], normed)
         torch.mm(normed, layer.qkv.whole().t(), out=kept.qkv.view(rows, -1))
         native.attend(engine, batch.seen(engine), cos, sin, kept.qkv, kept.mixed, kept.mass)
         torch.mm(kept.mixed.view(rows, -1), layer.out.whole().t(), out=added)
-        gain = layer.post_attention_layernorm
-        native.norm(engine, x, gain, config.norm_eps, kept.scales[1], normed, added, kept.between)
+        native.norm(engine, x, second, config.norm_eps, kept.scales[1], normed, added, kept.between)
         torch.mm(normed, layer.gate_up.whole().t(), out=kept.both)
         native.gate(engine, kept.both, gated)
         torch.mm(gated, layer.down.whole().t(), out=added)
@@ -115,7 +116,7 @@ class Whole(Function):
         native.add(engine, kept.between, added, out)
         room.give_back()
         if kept_on:
-            ctx.save_for_backward(x, cos, sin, *parameters)
+            ctx.save_for_backward(x, cos, sin, first, second, *parameters)
             ctx.layer, ctx.engine, ctx.batch, ctx.kept = layer, engine, batch, kept
         else:
             kept.room.give_back()
@@ -125,7 +126,7 @@ class Whole(Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """From the layer's end to its beginning; what is needed no more is overwritten with gradients."""
-        x, cos, sin, *parameters = ctx.saved_tensors
+        x, cos, sin, first, second, *parameters = ctx.saved_tensors
         layer, engine, kept = ctx.layer, ctx.engine, ctx.kept
         del ctx.kept  # overwritten below: there is one way back
         config, dtype, rows = layer.config, layer.dtype, len(x)
@@ -144,8 +145,9 @@ class Whole(Function):
         of_down = _gradients(engine, layer.down, gated, low, of_down)
 
         torch.mm(kept.both, layer.gate_up.whole(), out=back)
-        between, gain = torch.empty_like(x), layer.post_attention_layernorm
-        native.norm_back(engine, kept.between, gain, kept.scales[1], back, grad, between, low, normed)
+        of_second = _of_gain(back, kept.between, kept.scales[1]) if ctx.needs_input_grad[7] else None
+        between = torch.empty_like(x)
+        native.norm_back(engine, kept.between, second, kept.scales[1], back, grad, between, low, normed)
         of_gate_up = _gradients(engine, layer.gate_up, normed, kept.both, of_gate_up)
 
         torch.mm(low, layer.out.whole(), out=mixed.view(rows, -1))
@@ -154,11 +156,17 @@ class Whole(Function):
         native.attend(engine, ctx.batch.seen(engine), cos, sin, kept.qkv, kept.mixed, kept.mass, mixed)
         turned = kept.qkv.view(rows, -1)
         torch.mm(turned, layer.qkv.whole(), out=back)
-        native.norm_back(engine, x, layer.input_layernorm, kept.scales[0], back, between, between, None, normed)
+        of_first = _of_gain(back, x, kept.scales[0]) if ctx.needs_input_grad[6] else None
+        native.norm_back(engine, x, first, kept.scales[0], back, between, between, None, normed)
         of_qkv = _gradients(engine, layer.qkv, normed, turned, of_qkv)
         for each in (room, kept.room):
             each.give_back()
-        return between, *[None] * 5, *of_qkv, *of_out, *of_gate_up, *of_down
+        return between, *[None] * 5, of_first, of_second, *of_qkv, *of_out, *of_gate_up, *of_down
+
+
+def _of_gain(grad: Tensor, x: Tensor, scales: Tensor) -> Tensor:
+    """Give the gradient of a norm's gain from that of what the norm gave."""
+    return (x * scales[:, None]).mul_(grad).sum(0)
 
 
 def _gradients(engine: Engine, matrix: "Matrix", x: Tensor, grad: Tensor, parameters: list[Tensor]) -> list[Tensor]:

@@ -40,6 +40,7 @@ class _LogProbs(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         hidden, head, rows, tokens, mass = ctx.saved_tensors
         back = torch.empty_like(hidden)
+        of_head = torch.zeros_like(head) if ctx.needs_input_grad[1] else None
         total = torch.zeros_like(mass).index_add_(0, rows, grad)
         with bf16_products(ctx.fast):
             for start in range(0, len(hidden), _ROWS):
@@ -48,7 +49,9 @@ class _LogProbs(Function):
                 here = ((rows >= start) & (rows < start + _ROWS)).nonzero()[:, 0]
                 logits.index_put_((rows[here] - start, tokens[here]), grad[here], accumulate=True)
                 back[part] = logits @ head
-        return back, None, None, None, None
+                if of_head is not None:
+                    of_head.addmm_(logits.t(), hidden[part])
+        return back, of_head, None, None, None
 
 
 def log_probs(
@@ -59,7 +62,7 @@ def log_probs(
     *,
     fast: bool,
 ) -> Float[Tensor, " M"]:
-    """log P(tokens[m] | hidden[rows[m]]) in nats; the head is not trained. `fast`: products in bf16."""
+    """log P(tokens[m] | hidden[rows[m]]) in nats. `fast`: products in bf16."""
     used, place = torch.unique(rows, return_inverse=True)
     return apply(_LogProbs, hidden[used], head, place, tokens, fast)
 

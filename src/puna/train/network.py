@@ -104,6 +104,14 @@ class Matrix(nn.Module):
         return merged
 
 
+def keep(module: nn.Module, name: str, tensor: Tensor, trained: bool) -> None:
+    """Give a module a tensor that is trained, or one that stays as it is."""
+    if trained:
+        module.register_parameter(name, nn.Parameter(tensor))
+    else:
+        module.register_buffer(name, tensor, persistent=False)
+
+
 class Layer(nn.Module):
     """One layer."""
 
@@ -133,8 +141,7 @@ class Layer(nn.Module):
         self.gate_up = stacked("mlp", "gate_proj", "up_proj")
         self.down = stacked("mlp", "down_proj")
         for name in ("input_layernorm", "post_attention_layernorm"):
-            gain = checkpoint.tensor(f"model.layers.{n}.{name}.weight", torch.float32)
-            self.register_buffer(name, gain, persistent=False)
+            keep(self, name, checkpoint.tensor(f"model.layers.{n}.{name}.weight", torch.float32), lora is None)
         self.engine = trainer(config, dtype)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, batch: Packed) -> Tensor:
@@ -142,7 +149,8 @@ class Layer(nn.Module):
         config = self.config
         if self.engine is not None and x.device.type == "cpu":
             parameters = [each for matrix in self.matrices() for each in matrix.parameters()]
-            return apply(Whole, x.contiguous(), self, self.engine, batch, cos, sin, *parameters)
+            gains = (self.input_layernorm, self.post_attention_layernorm)
+            return apply(Whole, x.contiguous(), self, self.engine, batch, cos, sin, *gains, *parameters)
         heads, keys, size = config.heads, config.kv_heads, config.head_dim
         eps = config.norm_eps
         both = self.qkv(apply(Norm, x, self.input_layernorm, eps, self.dtype)).view(len(x), -1, size)
@@ -175,7 +183,7 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, batch: Packed) -> Tensor:
 
 
 class Network(nn.Module):
-    """Embedding, layers, last norm; the embedding and the head stay as they are."""
+    """Embedding, layers, last norm, and the head beside them. In full training all learn, else the layers alone."""
 
     embedding: Tensor
     norm: Tensor
@@ -189,16 +197,19 @@ class Network(nn.Module):
         self.layers = nn.ModuleList(
             Layer(n, self.config, checkpoint, dtype, lora, draw) for n in range(self.config.layers)
         )
-        self.register_buffer(
-            "embedding", checkpoint.tensor("model.embed_tokens.weight", torch.float32), persistent=False
-        )
-        self.register_buffer("norm", checkpoint.tensor("model.norm.weight", torch.float32), persistent=False)
-        head: Tensor = self.embedding if self.config.tied else checkpoint.tensor("lm_head.weight", torch.float32)
-        self.register_buffer("head", head, persistent=False)
+        full = lora is None
+        keep(self, "embedding", checkpoint.tensor("model.embed_tokens.weight", torch.float32), full)
+        keep(self, "norm", checkpoint.tensor("model.norm.weight", torch.float32), full)
+        if not self.config.tied:
+            keep(self, "head", checkpoint.tensor("lm_head.weight", torch.float32), full)
+        elif isinstance(self.embedding, nn.Parameter):
+            self.register_parameter("head", self.embedding)
+        else:
+            self.register_buffer("head", self.embedding, persistent=False)
 
     def forward(self, batch: Packed) -> Tensor:
         """Give the hidden states [T, D] of packed trees after the last norm, fp32."""
-        x = self.embedding[batch.tokens]
+        x = F.embedding(batch.tokens, self.embedding)  # its gradient is summed in an order that stays
         cos, sin = tables(self.config.rope, batch.positions, self.config.context)
         for layer in self.layers:
             x = layer(x, cos, sin, batch)

@@ -21,7 +21,7 @@ def apply(function: type[Function], *given: Any) -> Tensor:
 
 
 class Norm(Function):
-    """RMSNorm of fp32 rows, given in the products' type; the gain is not trained."""
+    """RMSNorm of fp32 rows, given in the products' type."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
@@ -34,11 +34,12 @@ class Norm(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """d/dx of x·s·g with s = 1/sqrt(mean(x²) + eps): s·(g·dy) - x·s³·mean(x·g·dy)."""
+        """d/dx of x·s·g with s = 1/sqrt(mean(x²) + eps): s·(g·dy) - x·s³·mean(x·g·dy); d/dg: the sum of x·s·dy."""
         x, gain, scale = ctx.saved_tensors
+        of_gain = (x * scale).mul_(grad).sum(0) if ctx.needs_input_grad[1] else None
         out = grad * gain
         inner = torch.linalg.vecdot(out, x)[:, None].mul_(scale.pow(3)).div_(x.shape[-1])
-        return out.mul_(scale).addcmul_(x, inner, value=-1), None, None, None
+        return out.mul_(scale).addcmul_(x, inner, value=-1), of_gain, None, None
 
 
 class Gate(Function):
