@@ -2,6 +2,7 @@
 
 import click
 
+from puna.cli.train_lm import lm
 from puna.cli.train_reader import reader
 
 
@@ -10,4 +11,5 @@ def train() -> None:
     """Train a reader on labelled rows of your own or of a public set, or a language model on plain text."""
 
 
+train.add_command(lm)
 train.add_command(reader)

@@ -5,10 +5,9 @@ from typing import Unpack
 
 import click
 
-from puna.cli.interrupt import stopping
 from puna.cli.output import counting, language, say
 from puna.cli.train_options import Common, common, order_of
-from puna.cli.train_run import finish, training_bar, warn_of
+from puna.cli.train_run import run_training, warn_of
 
 _WORDS = {
     "en": {
@@ -62,7 +61,7 @@ def reader(
     """
     order = order_of(given, questions=questions, pointer=pointer)
     words = _WORDS[language()]
-    from puna.train.loop import Watch
+    from puna.train.lesson import lessons
     from puna.train.ranks import Ranks
     from puna.train.reader import material, train_reader
     from puna.train.session import Session
@@ -77,15 +76,6 @@ def reader(
         if found.wrong:
             say(words["wrong"].format(count=len(found.wrong)))
         say(words["data"].format(rows=len(found.rows), held=len(found.held)))
-    steps = total = 0
-    with stopping() as stop, training_bar(ranks.first) as report:
-
-        def note(done: int, every: int, record: dict[str, float]) -> None:
-            nonlocal steps, total
-            steps, total = done, every
-            report(done, every, record)
-
-        with counting(words["preparing"], len(found.rows)) as prepared:
-            watch = Watch(note, stop, given["save_every"] or 0)
-            loop = train_reader(session, found, watch, prepared)
-    return finish(session, loop, steps, total, given["as_json"])
+    with counting(words["preparing"], len(found.rows)) as prepared:
+        passages = list(lessons(found.rows, session.base.tokenizer, session.context, prepared))
+    return run_training(session, given, lambda watch: train_reader(session, found, passages, watch))

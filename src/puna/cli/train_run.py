@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from puna.cli.interrupt import stopping
 from puna.cli.output import language, print_json, print_metrics, printable, say
 
 if TYPE_CHECKING:
-    from puna.train.loop import Loop
+    from puna.cli.train_options import Common
+    from puna.train.loop import Loop, Watch
     from puna.train.session import Session
 
 _EVERY = 30  # seconds from line to line where there is no terminal
@@ -98,16 +100,32 @@ def training_bar(shown: bool) -> Iterator[Report]:
         yield update
 
 
-def finish(session: "Session", loop: "Loop | None", steps: int, total: int, as_json: bool, **more: Any) -> int:
-    """Say how it ended, and give the exit code."""
+def run_training(
+    session: "Session", given: "Common", train: "Callable[[Watch], Loop | None]", **more: float
+) -> int:
+    """Train under a bar, until the end or Ctrl-C; say how it ended, and give the exit code."""
+    from puna.train.loop import Watch
+
+    steps = total = 0
+    with stopping() as stop, training_bar(session.ranks.first) as report:
+
+        def note(done: int, every: int, record: dict[str, Any]) -> None:
+            nonlocal steps, total
+            steps, total = done, every
+            report(done, every, record)
+
+        loop = train(Watch(note, stop, given["save_every"] or 0))
+    session.ranks.close()
+    if not session.ranks.first:
+        return 130 if loop is None else 0
     words = _WORDS[language()]
     if loop is None:
         say(words["stopped"].format(step=steps, total=total) if steps else words["nothing"])
         return 130
     state, output = loop.state, str(session.order.output)
     best = state.best_step or state.step
-    figures = {name: value for name, value in {**state.figures, **more}.items() if value is not None}
-    if as_json:
+    figures = {**state.figures, **more}
+    if given["as_json"]:
         print_json(
             {"output": output, "model": session.base.name, "steps": state.step, "best_step": best, **figures}
         )

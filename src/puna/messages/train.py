@@ -70,6 +70,10 @@ MESSAGES: dict[str, Message] = {
         ("{path} is there already", "name another folder with -o, or remove that one"),
         ("{path} 已经存在", "请用 -o 指定别的文件夹，或删除那一个"),
     ),
+    "E-TRAIN-TEXT": Message(
+        ("there is no text to learn from in {files}", "give files with more than one token of text"),
+        ("{files} 里没有可以学习的文字", "请提供有文字的文件"),
+    ),
     "E-TRAIN-USABLE": Message(
         (
             "none of the {count} rows of {files} can be learned from",

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,6 @@ from puna.llama.rope import tables
 from puna.train.fused import Whole, trainer
 from puna.train.packed import Packed
 from puna.train.products import Gate, Norm, Product, Rotate, apply
-from puna.weights.checkpoint import Checkpoint
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -30,6 +30,16 @@ class LoRA:
     def scale(self) -> float:
         """s."""
         return self.alpha / self.rank
+
+
+class Weights(Protocol):
+    """What a network begins with: the part of a checkpoint that it looks at."""
+
+    config: dict[str, Any]
+
+    def tensor(self, name: str, dtype: torch.dtype) -> Tensor:
+        """Give a tensor dense, in its own fresh memory."""
+        ...
 
 
 class Matrix(nn.Module):
@@ -122,7 +132,7 @@ class Layer(nn.Module):
         self,
         n: int,
         config: LlamaConfig,
-        checkpoint: Checkpoint,
+        checkpoint: Weights,
         dtype: torch.dtype,
         lora: LoRA | None,
         seed: torch.Generator,
@@ -189,7 +199,7 @@ class Network(nn.Module):
     norm: Tensor
     head: Tensor
 
-    def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype, lora: LoRA | None, *, seed: int = 0) -> None:
+    def __init__(self, checkpoint: Weights, dtype: torch.dtype, lora: LoRA | None, *, seed: int = 0) -> None:
         super().__init__()
         self.config = LlamaConfig.from_dict(checkpoint.config)
         self.dtype = dtype

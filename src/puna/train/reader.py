@@ -1,11 +1,11 @@
 """Training a reader: from labelled rows to an adapter that answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from puna.errors import InputError
-from puna.train.lesson import SpanExam, hold_back, lessons
+from puna.train.lesson import SpanExam, hold_back
 from puna.train.loop import Loop, Watch
 from puna.train.rows import Rejected, SpanRow, read_spans
 from puna.train.session import Session, digest_of_data
@@ -40,12 +40,9 @@ def material(paths: Sequence[Path], valid: Path | None, *, strict: bool, seed: i
     return Material(rows, held, wrong + others)
 
 
-def train_reader(
-    session: Session, found: Material, watch: Watch, preparing: Callable[[int], None] | None = None
-) -> Loop | None:
-    """Train a reader on rows and write it; None where it was stopped. `preparing` gets the rows made ready."""
-    tokenizer, recipe = session.base.tokenizer, session.order.recipe
-    passages: list[Passage] = list(lessons(found.rows, tokenizer, session.context, preparing))
-    exam = SpanExam(found.held, tokenizer, session.context, recipe, session.ranks) if found.held else None
+def train_reader(session: Session, found: Material, passages: Sequence[Passage], watch: Watch) -> Loop | None:
+    """Train a reader on rows, as `lessons` lays them out, and write it; None where it was stopped."""
+    recipe, ranks = session.order.recipe, session.ranks
+    exam = SpanExam(found.held, session.base.tokenizer, session.context, recipe, ranks) if found.held else None
     data = {"rows": len(found.rows), "held": len(found.held), "data": found.digest}
     return session.train(passages, exam, data, watch)

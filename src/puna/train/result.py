@@ -14,11 +14,10 @@ from torch import Tensor
 
 from puna.errors import InputError
 from puna.llama.config import LlamaConfig
-from puna.train.network import Layer, LoRA
+from puna.train.network import Layer, LoRA, Weights
 from puna.train.ranks import fill, whole
 from puna.train.student import Student
 from puna.weights.adapter import Adapter
-from puna.weights.checkpoint import Checkpoint
 from puna.weights.store import place
 
 _ROOMS = {"q_proj": "self_attn", "k_proj": "self_attn", "v_proj": "self_attn", "o_proj": "self_attn"}
@@ -28,13 +27,12 @@ _STACKS |= {"down": ("down_proj",)}
 _NORMS = ("input_layernorm", "post_attention_layernorm")
 
 
-def adapter_of(student: Student, lora: LoRA, about: Mapping[str, Any]) -> Adapter:
-    """Give the low-rank differences and the pointer, in fp32; every process must ask for them."""
+def adapter_of(student: Student, lora: LoRA, about: Mapping[str, Any], *, pointer: bool) -> Adapter:
+    """Give the low-rank differences, and the `pointer`, in fp32; every process must ask for them."""
     matrices = {}
     for name, pairs, part in _pairs(student):
         matrices[name] = (whole(pairs[f"{part}_A"]), whole(pairs[f"{part}_B"]))
-    extra = {f"pointer.{name}": whole(each) for name, each in student.pointer.named_parameters()}
-    return Adapter(matrices, dict.fromkeys(matrices, lora.scale), extra, about)
+    return Adapter(matrices, dict.fromkeys(matrices, lora.scale), _pointer(student) if pointer else {}, about)
 
 
 def lora_of(adapter: Adapter) -> LoRA:
@@ -72,17 +70,16 @@ def go_on(student: Student, adapter: Adapter) -> None:
     student.network.changed()
 
 
-def extracted(student: Student, checkpoint: Checkpoint, rank: int, about: Mapping[str, Any]) -> Adapter:
+def extracted(student: Student, weights: Weights, rank: int, about: Mapping[str, Any], *, pointer: bool) -> Adapter:
     """Give the low-rank differences that come nearest to what full training has changed (Eckart and Young 1936)."""
     matrices = {}
     for name, trained in tensors_of(student):
         if name.split(".")[-2] in _ROOMS:
-            change = trained - checkpoint.tensor(name, torch.float32)
+            change = trained - weights.tensor(name, torch.float32)
             u, s, v = torch.linalg.svd(change, full_matrices=False)
             root = s[:rank].sqrt()
             matrices[name] = (root[:, None] * v[:rank], u[:, :rank] * root)
-    extra = {f"pointer.{name}": whole(each) for name, each in student.pointer.named_parameters()}
-    return Adapter(matrices, dict.fromkeys(matrices, 1.0), extra, about)
+    return Adapter(matrices, dict.fromkeys(matrices, 1.0), _pointer(student) if pointer else {}, about)
 
 
 def tensors_of(student: Student) -> Iterator[tuple[str, Tensor]]:
@@ -108,7 +105,7 @@ def write_folder(
     dtype: torch.dtype,
     files: Mapping[str, Any],
 ) -> None:
-    """Write a model's folder, whole or not at all, where there is none yet: weights, `config.json`, and other JSON.
+    """Write a model's folder, whole or not at all, where there is none yet: weights, `config.json`, and others.
 
     Raises InputError where it cannot be written.
     """
@@ -121,7 +118,9 @@ def write_folder(
         stored = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
         save_file(stored, staged / "model.safetensors", {"format": "pt"})
         for name, content in contents.items():
-            (staged / name).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
+            if not isinstance(content, bytes):
+                content = json.dumps(content, ensure_ascii=False, indent=1).encode() + b"\n"
+            (staged / name).write_bytes(content)
         if path.exists():
             path.rmdir()
         place(staged, path, aside=staged)
@@ -130,6 +129,10 @@ def write_folder(
         raise InputError("E-OUTPUT-WRITE", path=path, reason=reason) from None
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _pointer(student: Student) -> dict[str, Tensor]:
+    return {f"pointer.{name}": whole(each) for name, each in student.pointer.named_parameters()}
 
 
 def _layers(student: Student) -> Iterator[Layer]:

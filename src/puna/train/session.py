@@ -15,10 +15,11 @@ from puna.tokens.tokenizer import Tokenizer
 from puna.train.checkpoints import BEST, LAST, Checkpoints
 from puna.train.journal import BOARD, LOG, PICTURE, Journal
 from puna.train.loop import Examiner, Loop, Watch
-from puna.train.network import LoRA, Network
+from puna.train.network import LoRA, Network, Weights
 from puna.train.ranks import Ranks
 from puna.train.recipe import Recipe
 from puna.train.result import adapter_of, extracted, go_on, lora_of, tensors_of, write_folder
+from puna.train.scratch import Scratch, Sizes, byte_tokenizer
 from puna.train.student import Student
 from puna.train.trees import Passage
 from puna.weights.adapter import Adapter, check_base, folder_name, read_adapter, write_adapter
@@ -28,6 +29,10 @@ from puna.weights.kept_folder import KeptFolder, kept_dir
 from puna.weights.store import resolve
 
 _OURS = frozenset({LAST, BEST, LOG, PICTURE, BOARD})
+_TOKENIZER = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    *("chat_template.jinja", "generation_config.json"),
+)
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
@@ -50,30 +55,65 @@ class Order:
     board: bool | None = None
 
 
+@dataclass(frozen=True)
 class Base:
-    """The model that training begins with."""
+    """The model that training begins with; `files`: what beside the weights makes a folder of it."""
 
-    def __init__(self, model: str | None) -> None:
+    weights: Weights
+    tokenizer: Tokenizer
+    name: str
+    sha256: str
+    size: int
+    files: Mapping[str, Any]
+
+    @classmethod
+    def opened(cls, model: str | None) -> "Base":
+        """Open a model by path or name; raise ModelFileError for one that cannot be trained."""
         path = resolve(model)
-        self.checkpoint: Checkpoint = open_checkpoint(path)
-        metadata = self.checkpoint.tokenizer_metadata
-        folder = path if path.is_dir() else path.parent
-        self.tokenizer = Tokenizer.from_gguf(metadata) if metadata is not None else Tokenizer.from_folder(folder)
-        self.name = path.stem if path.is_file() else path.name
-        self.sha256, _ = model_digest(path, KeptFolder(kept_dir()))
+        checkpoint = open_checkpoint(path)
         for key in ("attention_bias", "mlp_bias"):
-            if self.checkpoint.config.get(key):
+            if checkpoint.config.get(key):
                 raise ModelFileError("E-TRAIN-BIAS", path=path)
+        tokenizer, files = tokenizer_of(path, checkpoint)
+        sha256, _ = model_digest(path, KeptFolder(kept_dir()))
+        name = path.stem if path.is_file() else path.name
+        return cls(checkpoint, tokenizer, name, sha256, checkpoint.size_bytes, files)
+
+    @classmethod
+    def made(cls, sizes: Sizes, vocabulary: str | None, seed: int) -> "Base":
+        """Make one with random weights; `vocabulary`: the model whose tokenizer it has, None for bytes."""
+        if vocabulary is None:
+            tokenizer = byte_tokenizer()
+            files: Mapping[str, Any] = tokenizer.files()
+        else:
+            path = resolve(vocabulary)
+            tokenizer, files = tokenizer_of(path, open_checkpoint(path))
+        config = sizes.config(tokenizer)
+        about = json.dumps([config, seed, files.get("tokenizer.json", "")], default=str)
+        return cls(
+            Scratch(config, seed), tokenizer, "scratch", hashlib.sha256(about.encode()).hexdigest(), 1, files
+        )
+
+
+def tokenizer_of(path: Path, checkpoint: Checkpoint) -> tuple[Tokenizer, Mapping[str, Any]]:
+    """Give a model's tokenizer, and the files that hold it in a folder: their bytes, or what JSON is to say."""
+    if checkpoint.tokenizer_metadata is not None:
+        tokenizer = Tokenizer.from_gguf(checkpoint.tokenizer_metadata)
+        return tokenizer, tokenizer.files()
+    folder = path if path.is_dir() else path.parent
+    return Tokenizer.from_folder(folder), {
+        name: (folder / name).read_bytes() for name in _TOKENIZER if (folder / name).exists()
+    }
 
 
 class Session:
     """A training of one kind ("reader", "lm", "fit"). Everything that can be refused is refused here at once."""
 
-    def __init__(self, kind: str, order: Order, ranks: Ranks) -> None:
+    def __init__(self, kind: str, order: Order, ranks: Ranks, base: Base | None = None) -> None:
         self.kind, self.order, self.ranks = kind, order, ranks
         self.work = order.output.with_name(f"{order.output.name}.training")
         self._check_folders()
-        self.base = Base(order.model)
+        self.base = base or Base.opened(order.model)
         self.lora = order.lora
         self._init: Adapter | None = None
         if order.init is not None:
@@ -81,10 +121,12 @@ class Session:
             check_base(self._init, self.base.name, self.base.sha256)
             self.lora = lora_of(self._init)
         dtype = default_dtype(ranks.device)
-        network = Network(self.base.checkpoint, dtype, self.lora, seed=order.recipe.seed)
+        network = Network(self.base.weights, dtype, self.lora, seed=order.recipe.seed)
         self.student = Student(network, order.recipe.seed)
         if self._init is not None:
             go_on(self.student, self._init)
+        if kind == "lm":
+            self.student.pointer.requires_grad_(False)
         self.student.to(ranks.device)
 
     @property
@@ -150,22 +192,32 @@ class Session:
         }
         about = {
             "name": folder_name(order.output),
-            "base": {"name": base.name, "sha256": base.sha256, "size": base.checkpoint.size_bytes},
-            "prompt": {"examples": False},
+            "base": {"name": base.name, "sha256": base.sha256, "size": base.size},
+            "prompt": {"examples": self._examples},
             "training": training,
         }
         if self.lora is not None:
-            adapter = adapter_of(self.student, self.lora, about)
+            adapter = adapter_of(self.student, self.lora, about, pointer=self._points)
         elif order.rank is not None:
-            adapter = extracted(self.student, base.checkpoint, order.rank, about)
+            adapter = extracted(self.student, base.weights, order.rank, about, pointer=self._points)
         else:
             tensors = dict(tensors_of(self.student))
             if self.ranks.first:
-                files = {"puna.json": about}
-                write_folder(order.output, tensors, base.checkpoint.config, DTYPES[order.dtype], files)
+                files = {**base.files, "puna.json": {**about, "prompt": {}}}
+                write_folder(order.output, tensors, base.weights.config, DTYPES[order.dtype], files)
             return
         if self.ranks.first:
             write_adapter(order.output, adapter, dtype=DTYPES[order.dtype])
+
+    @property
+    def _points(self) -> bool:
+        """Whether the pointer has learned anything."""
+        return self.kind != "lm" or bool(self._init and "pointer.text" in self._init.extra)
+
+    @property
+    def _examples(self) -> bool:
+        """Whether the worked examples are to stand before a text: what has learned from rows has learned without."""
+        return self.kind == "lm" and (self._init is None or self._init.examples)
 
 
 def digest_of_data(values: Sequence[Any]) -> str:
