@@ -25,7 +25,20 @@ from puna.errors import InputError, PunaError
 # Those that are frozen are not looked through; what has to be done at the end (files, exit handlers) still is.
 atexit.register(gc.freeze)
 
-_COMMANDS = ("ask", "rank", "generate", "calibrate", "eval", "train", "make-rows", "pull", "info", "kept", "bench")
+_COMMANDS = (
+    "ask",
+    "rank",
+    "generate",
+    "calibrate",
+    "eval",
+    "train",
+    "fit",
+    "make-rows",
+    "pull",
+    "info",
+    "kept",
+    "bench",
+)
 
 
 class _Root(click.Group):

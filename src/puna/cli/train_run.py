@@ -28,6 +28,10 @@ _WORDS = {
         "em": "pointer's exact match",
         "f1": "pointer's F1",
         "bits_per_byte": "bits per byte",
+        "before": "bits per byte before",
+        "after": "bits per byte after",
+        "unseen_before": "unseen, before",
+        "unseen_after": "unseen, after",
     },
     "zh": {
         "training": "训练中",
@@ -41,6 +45,10 @@ _WORDS = {
         "em": "指针的完全匹配率",
         "f1": "指针的 F1",
         "bits_per_byte": "每字节比特数",
+        "before": "训练前每字节比特数",
+        "after": "训练后每字节比特数",
+        "unseen_before": "未见部分，训练前",
+        "unseen_after": "未见部分，训练后",
     },
 }
 Report = Callable[[int, int, dict[str, Any]], None]
@@ -101,9 +109,12 @@ def training_bar(shown: bool) -> Iterator[Report]:
 
 
 def run_training(
-    session: "Session", given: "Common", train: "Callable[[Watch], Loop | None]", **more: float
+    session: "Session",
+    given: "Common",
+    train: "Callable[[Watch], Loop | None]",
+    measure: Callable[[], dict[str, float]] = dict,
 ) -> int:
-    """Train under a bar, until the end or Ctrl-C; say how it ended, and give the exit code."""
+    """Train under a bar, until the end or Ctrl-C; say how it ended, and give the exit code. `measure`: what then is."""
     from puna.train.loop import Watch
 
     steps = total = 0
@@ -115,6 +126,7 @@ def run_training(
             report(done, every, record)
 
         loop = train(Watch(note, stop, given["save_every"] or 0))
+    more = measure() if loop else {}
     session.ranks.close()
     if not session.ranks.first:
         return 130 if loop is None else 0

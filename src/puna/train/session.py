@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from puna.answer.adapters import SHIPPED, choose_adapter
 from puna.errors import InputError, ModelFileError
 from puna.llama.linear import default_dtype
 from puna.tokens.tokenizer import Tokenizer
@@ -115,16 +116,14 @@ class Session:
         self._check_folders()
         self.base = base or Base.opened(order.model)
         self.lora = order.lora
-        self._init: Adapter | None = None
-        if order.init is not None:
-            self._init = read_adapter(order.init)
-            check_base(self._init, self.base.name, self.base.sha256)
-            self.lora = lora_of(self._init)
+        self.init = self._begin()
+        if self.init is not None:
+            self.lora = lora_of(self.init)
         dtype = default_dtype(ranks.device)
         network = Network(self.base.weights, dtype, self.lora, seed=order.recipe.seed)
         self.student = Student(network, order.recipe.seed)
-        if self._init is not None:
-            go_on(self.student, self._init)
+        if self.init is not None:
+            go_on(self.student, self.init)
         if kind == "lm":
             self.student.pointer.requires_grad_(False)
         self.student.to(ranks.device)
@@ -145,7 +144,7 @@ class Session:
             "kind": self.kind,
             "model": self.base.sha256,
             "lora": asdict(self.lora) if self.lora else None,
-            "init": self._init.digest if self._init else None,
+            "init": self.init.digest if self.init else None,
             "recipe": asdict(self.order.recipe),
             **data,
         }
@@ -167,6 +166,16 @@ class Session:
         if self.ranks.first:
             checkpoints.remove()
         return loop
+
+    def _begin(self) -> Adapter | None:
+        """Give the adapter to go on from: the one named, else for fitting the reader that Puna brings, if it does."""
+        base, wanted = self.base, self.order.init
+        if wanted is not None:
+            found = read_adapter(wanted)
+            check_base(found, base.name, base.sha256)
+            return found
+        chosen = choose_adapter(SHIPPED, base.name, base.size, lambda: base.sha256) if self.kind == "fit" else None
+        return chosen.adapter if chosen else None
 
     def _check_folders(self) -> None:
         output = self.order.output
@@ -212,12 +221,12 @@ class Session:
     @property
     def _points(self) -> bool:
         """Whether the pointer has learned anything."""
-        return self.kind != "lm" or bool(self._init and "pointer.text" in self._init.extra)
+        return self.kind != "lm" or bool(self.init and "pointer.text" in self.init.extra)
 
     @property
     def _examples(self) -> bool:
         """Whether the worked examples are to stand before a text: what has learned from rows has learned without."""
-        return self.kind == "lm" and (self._init is None or self._init.examples)
+        return self.kind == "lm" and (self.init is None or self.init.examples)
 
 
 def digest_of_data(values: Sequence[Any]) -> str:
