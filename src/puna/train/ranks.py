@@ -6,9 +6,12 @@ from collections.abc import Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from puna.llama.device import choose_device
+from puna.train.student import Student
 
 
 class Ranks:
@@ -28,6 +31,15 @@ class Ranks:
     def first(self) -> bool:
         """Whether this is the one that writes and prints."""
         return self.rank == 0
+
+    def share(self, student: Student) -> None:
+        """Leave each process a part of what a student trains: it is put together where it is used (FSDP)."""
+        if self.world == 1:
+            return
+        mesh = init_device_mesh(self.device.type, (self.world,))
+        for layer in student.network.layers:
+            fully_shard(layer, mesh=mesh)
+        fully_shard(student, mesh=mesh)
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Add up each value over all processes."""

@@ -127,6 +127,7 @@ class Session:
         if kind == "lm":
             self.student.pointer.requires_grad_(False)
         self.student.to(ranks.device)
+        ranks.share(self.student)
 
     @property
     def context(self) -> int:
