@@ -8,7 +8,13 @@ from puna.cli.train_reader import reader
 
 @click.group(short_help="Train a reader on labelled rows, or a language model.")
 def train() -> None:
-    """Train a reader on labelled rows of your own or of a public set, or a language model on plain text."""
+    """Train a reader on labelled rows of your own or of a public set, or a language model on plain text.
+
+    Several processes train together with the same command, with the same steps as one:
+
+    \b
+      torchrun --nproc-per-node 2 --no-python puna train reader rows.jsonl -o reader/
+    """
 
 
 train.add_command(lm)

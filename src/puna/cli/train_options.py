@@ -135,7 +135,11 @@ def common(*, epochs: float, rate: float) -> Callable[[_Command], _Command]:
             metavar="STEPS",
             help="Steps from checkpoint to checkpoint; default: 10 minutes.",
         ),
-        click.option("--tensorboard", is_flag=True, help="Fail where TensorBoard is not installed."),
+        click.option(
+            "--tensorboard",
+            is_flag=True,
+            help="Refuse to go without TensorBoard, which is written where it is installed.",
+        ),
         model_option,
         device_option,
         json_option,
@@ -169,7 +173,7 @@ def order_of(given: Common, **recipe: Any) -> "Order":
         device=given["device"],
         dtype=given["save_dtype"],
         rank=given["extract_rank"],
-        board=True if given["tensorboard"] else None,
+        board=given["tensorboard"],
     )
 
 

@@ -38,11 +38,11 @@ MESSAGES: dict[str, Message] = {
     ),
     "E-TRAIN-NAN": Message(
         (
-            "at step {step} the loss or its gradient is no longer a number; {folder} keeps the last good checkpoint",
+            "at step {step} the loss or its gradient is no longer a number; what was kept before it stays in {folder}",
             "try a lower --rate or --clip, or a longer --warmup, with another -o",
         ),
         (
-            "第 {step} 步的损失或梯度已不是数；{folder} 中保留着最后一个正常的检查点",
+            "第 {step} 步的损失或梯度已不是数；此前保存的内容仍在 {folder} 中",
             "请减小 --rate 或 --clip，或加长 --warmup，并换一个 -o",
         ),
     ),

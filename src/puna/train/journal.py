@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from puna.errors import InputError
 from puna.evaluate.plot import drawable
 from puna.evaluate.write import told, write_whole
 
@@ -17,16 +16,14 @@ LOG, PICTURE, BOARD = "log.jsonl", "curves.png", "tensorboard"
 class Journal:
     """The records of a folder. Those past the step from which a training goes on are forgotten.
 
-    `board`: True wants TensorBoard, None takes it where it is installed.
+    With `board` TensorBoard is written, where it is installed.
     """
 
-    def __init__(self, folder: Path, step: int, board: bool | None) -> None:
+    def __init__(self, folder: Path, step: int, board: bool = True) -> None:
         self._path = folder / LOG
         self.records = [record for record in _read(self._path) if record["step"] <= step]
         write_whole(self._path, b"".join(map(_line, self.records)))
-        self._board = _writer(folder / BOARD, step) if board is not False else None
-        if board and self._board is None:
-            raise InputError("E-TRAIN-BOARD")
+        self._board = _writer(folder / BOARD, step) if board else None
 
     def add(self, record: dict[str, Any]) -> None:
         """Keep a record: `step`, and numbers or groups of them by name."""
@@ -55,6 +52,11 @@ class Journal:
             self._board.close()
 
 
+def has_board() -> bool:
+    """Tell whether TensorBoard is there."""
+    return importlib.util.find_spec("tensorboard") is not None
+
+
 def _line(record: dict[str, Any]) -> bytes:
     return json.dumps(record).encode() + b"\n"
 
@@ -73,7 +75,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _writer(folder: Path, step: int) -> Any:
-    if importlib.util.find_spec("tensorboard") is None:
+    if not has_board():
         return None
     from torch.utils.tensorboard import SummaryWriter
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from puna.errors import InputError, ModelFileError
 from puna.llama.linear import default_dtype
 from puna.tokens.tokenizer import Tokenizer
 from puna.train.checkpoints import BEST, LAST, Checkpoints
-from puna.train.journal import BOARD, LOG, PICTURE, Journal
+from puna.train.journal import BOARD, LOG, PICTURE, Journal, has_board
 from puna.train.loop import Examiner, Loop, Watch
 from puna.train.network import LoRA, Network, Weights
 from puna.train.ranks import Ranks
@@ -42,7 +43,7 @@ class Order:
     """What is wanted: where the result goes, which model, how.
 
     lora: None trains everything. rank: of the differences that are taken out of a full training, None for a whole
-    model's folder.
+    model's folder. board: refuse to go without TensorBoard.
     """
 
     output: Path
@@ -53,7 +54,7 @@ class Order:
     device: str = "auto"
     dtype: str = "bf16"
     rank: int | None = None
-    board: bool | None = None
+    board: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ class Session:
         self.kind, self.order, self.ranks = kind, order, ranks
         self.work = order.output.with_name(f"{order.output.name}.training")
         self._check_folders()
+        if order.board and not has_board():
+            raise InputError("E-TRAIN-BOARD")
         self.base = base or Base.opened(order.model)
         self.lora = order.lora
         self.init = self._begin()
@@ -154,13 +157,16 @@ class Session:
         journal = None
         if self.ranks.first:
             self.work.mkdir(parents=True, exist_ok=True)
-            journal = Journal(self.work, loop.state.step, self.order.board)
+            journal = Journal(self.work, loop.state.step)
         try:
             ended = loop.run(journal, watch)
         finally:
             if journal:
-                journal.draw(f"{self.order.output.name}: {self.kind}, {self.base.name}")
-                journal.close()
+                with suppress(
+                    InputError, OSError
+                ):  # a picture that cannot be written ends nothing, and hides nothing
+                    journal.draw(f"{self.order.output.name}: {self.kind}, {self.base.name}")
+                    journal.close()
         if not ended:
             return None
         self._write(loop, mark)
