@@ -7,9 +7,12 @@ every shape has been met, to the end.
 """
 
 import argparse
+import os
 import random
 import tempfile
 from pathlib import Path
+
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")  # as `puna train` has it
 
 import torch
 

@@ -96,6 +96,11 @@ def test_stopped_faulted_and_killed_it_ends_with_the_same_bytes(ground, tmp_path
     assert ours == theirs
     assert sorted(path.name for path in checkpoint.parent.iterdir()) == ["curves.png", "log.jsonl"]
 
+    text = ("--text", "Day 99. Cleo walked to Oslo.", "--model", str(ground / "tiny.gguf"))
+    asked = puna("ask", "Who walked?", *text, "--adapter", str(parted), "--json")
+    assert asked.returncode in (0, 1), asked.stderr
+    assert json.loads(asked.stdout)["model"].startswith("tiny+reader-")
+
     again = puna(*command(ground, parted))
     assert again.returncode == 2
     assert "[E-TRAIN-TARGET]" in again.stderr

@@ -47,6 +47,7 @@ def test_something_is_left_to_learn_from():
 
 
 @pytest.mark.parametrize("seed", range(4))
+@torch.no_grad()
 def test_best_spans_are_those_of_all_spans(seed):
     draw = random.Random(seed)
     length, first, width = draw.choice((5, 90)), 3, 16

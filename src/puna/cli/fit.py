@@ -27,10 +27,10 @@ _WORDS = {
 )  # fmt: skip
 @click.option("--length", type=click.IntRange(min=2), default=512, show_default=True, help="Tokens of a chain.")
 @click.option(
-    "--questions", type=click.IntRange(min=1), default=32, show_default=True,
+    "--questions", type=click.IntRange(min=1), default=8, show_default=True,
     help="Questions of a step at least; 64 tokens of text count as one.",
 )  # fmt: skip
-@common(epochs=2.0, rate=2e-4)
+@common(epochs=3.0, rate=3e-4)
 def fit(files: tuple[str, ...], hold_back: float, length: int, questions: int, **given: Unpack[Common]) -> int:
     """Fit the model to TEXT, plain text or JSON Lines with a "text", plain or gzipped, in minutes: an adapter for it.
 

@@ -1,5 +1,6 @@
 """Options that the commands which train have in common, and what is made of them."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
@@ -155,6 +156,9 @@ def common(*, epochs: float, rate: float) -> Callable[[_Command], _Command]:
 
 def order_of(given: Common, **recipe: Any) -> "Order":
     """Give what the options ask for; `recipe`: what a command has besides."""
+    # oneDNN keeps what it has compiled for each shape of a product, 1,024 of them; shapes of batches hardly ever recur.
+    # Read when torch first multiplies.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
     from puna.train.recipe import Recipe
     from puna.train.session import Order
 
