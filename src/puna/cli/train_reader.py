@@ -33,11 +33,24 @@ _WORDS = {
     "--pointer", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Weight of the pointer's loss."
 )
 @click.option(
+    "--among",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help='Weight of the loss among an answer and the "wrong" ones of its row (puna make-negatives).',
+)
+@click.option(
     "--strict", is_flag=True, help="Refuse rows that cannot be learned from, instead of leaving them out."
 )
 @common(epochs=2.0, rate=5e-4)
 def reader(
-    rows: tuple[str, ...], valid: str | None, questions: int, pointer: float, strict: bool, **given: Unpack[Common]
+    rows: tuple[str, ...],
+    valid: str | None,
+    questions: int,
+    pointer: float,
+    among: float,
+    strict: bool,
+    **given: Unpack[Common],
 ) -> int:
     """Train the model to answer the questions of ROWS.jsonl, which are those of puna eval qa, with spans of their texts.
 
@@ -59,7 +72,7 @@ def reader(
       puna train reader train.jsonl.gz -o reader/
       puna ask "Who led it?" --file report.txt --adapter reader/
     """
-    order = order_of(given, questions=questions, pointer=pointer)
+    order = order_of(given, questions=questions, pointer=pointer, among=among)
     words = _WORDS[language()]
     from puna.train.lesson import lessons
     from puna.train.ranks import Ranks
@@ -68,7 +81,11 @@ def reader(
 
     ranks = Ranks(order.device)
     found = material(
-        [Path(name) for name in rows], Path(valid) if valid else None, strict=strict, seed=order.recipe.seed
+        [Path(name) for name in rows],
+        Path(valid) if valid else None,
+        strict=strict,
+        among=among > 0,
+        seed=order.recipe.seed,
     )
     session = Session("reader", order, ranks)
     if ranks.first:

@@ -1,7 +1,7 @@
 """Training a reader: from labelled rows to an adapter that answers."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from puna.errors import InputError
@@ -26,12 +26,14 @@ class Material:
         return digest_of_data([list(asdict(row).values()) for row in (*self.rows, *self.held)])
 
 
-def material(paths: Sequence[Path], valid: Path | None, *, strict: bool, seed: int) -> Material:
-    """Read labelled rows; without a file of their own, some are held back.
+def material(paths: Sequence[Path], valid: Path | None, *, strict: bool, among: bool, seed: int) -> Material:
+    """Read labelled rows, their wrong answers only if they are to be learned `among`; without a file, hold some back.
 
     Raises InputError for files that cannot be read, and where no row is of use.
     """
     rows, wrong = read_spans(paths, strict=strict)
+    if not among:
+        rows = [replace(row, wrong=()) for row in rows]
     if not rows:
         raise InputError("E-TRAIN-USABLE", files=", ".join(map(str, paths)), count=len(wrong))
     if valid is None:

@@ -10,12 +10,16 @@ from puna.evaluate.rows import Fields, read_rows
 
 @dataclass(frozen=True, slots=True)
 class SpanRow:
-    """A question about a context and its answers (text, start in code points); none where the context holds none."""
+    """A question about a context and its answers (text, start in code points); none where the context holds none.
+
+    `wrong`: texts that are no answers though they may look like some.
+    """
 
     id: str
     context: str
     question: str
     answers: tuple[tuple[str, int], ...]
+    wrong: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ def _span_row(row: Fields) -> SpanRow:
     unanswerable = row.flag("unanswerable") if "unanswerable" in row else not answers
     if unanswerable != (not answers):
         raise row.error("E-ROWS-UNANSWERABLE")
-    return SpanRow(row.identity(), context, row.text("question"), answers)
+    wrong = row.texts("wrong") if "wrong" in row else ()
+    return SpanRow(row.identity(), context, row.text("question"), answers, wrong)
 
 
 def _answers(row: Fields, context: str) -> Iterator[tuple[str, int]]:

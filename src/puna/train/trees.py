@@ -76,6 +76,7 @@ def _passage(text: str, start: int, end: int, rows: Sequence[SpanRow], tokenizer
     questions = []
     head: list[int] = []
     first = 0
+    line = in_one_line(text[start:end])
     for row in rows:
         prompts = Prompts(tokenizer, wording_for(row.question), row.question, False)
         prompt = prompts.about(text[start:end])
@@ -85,19 +86,25 @@ def _passage(text: str, start: int, end: int, rows: Sequence[SpanRow], tokenizer
         if prompt.tokens[: prompt.asked] != head:  # a tokenizer that joins text and question
             continue
         inside = [(a, s - start) for a, s in row.answers if start <= s and s + len(a) <= end]
-        texts = list(dict.fromkeys(in_one_line(a) for a, _ in inside))
+        texts = list(dict.fromkeys(in_one_line(a) for a, _ in inside)) or [prompts.wording.refusal]
         spans = [prompt.covering(s, s + len(a)) for a, s in inside]
-        tokens = prompts.answers(texts or [prompts.wording.refusal])
         questions.append(
             Question(
                 row.id,
                 prompt.tokens[prompt.asked :],
-                [[*each, prompts.end] for each in tokens],
-                len(tokens),
+                [[*each, prompts.end] for each in prompts.answers([*texts, *_wrong(row, prompts, texts, line)])],
+                len(texts),
                 list(dict.fromkeys((a, b - 1) for a, b in spans if a < b)),
             )
         )
     return Passage(head, first, questions)
+
+
+def _wrong(row: SpanRow, prompts: Prompts, right: Sequence[str], line: str) -> list[str]:
+    """Give what competes with the right answers of a window: the row's wrong ones that stand in it, and the refusal."""
+    others = dict.fromkeys(text for text in map(in_one_line, row.wrong) if text in line)
+    every = [*others, prompts.wording.refusal] if row.wrong else []
+    return [text for text in every if text not in right]
 
 
 @dataclass(frozen=True, slots=True)
