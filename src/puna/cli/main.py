@@ -14,8 +14,6 @@ from typing import Any
 # the slowest thread's turn. After this many rounds they sleep. Writing beside one busy process on two cores: 744 ms a
 # token with torch's default, 202 ms with this; alone 48 and 51 ms. Read when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-# Products of ever other numbers of rows, as training has them: oneDNN keeps code and memory for a thousand by default.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 import click
 

@@ -158,7 +158,7 @@ def order_of(given: Common, **recipe: Any) -> "Order":
     """Give what the options ask for; `recipe`: what a command has besides."""
     # oneDNN keeps what it has compiled for each shape of a product, 1,024 of them; shapes of batches hardly ever recur.
     # Read when torch first multiplies.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     from puna.train.recipe import Recipe
     from puna.train.session import Order
 
