@@ -20,8 +20,9 @@ _TOLD = 0.001  # least probability of another wording that is told; the search h
 class Look:
     """What one window gave: source[start:end] was read.
 
-    scores: log-probability (nats) of each answer that was looked at, its end included. window: the same, as it counts
-    (normalised, calibrated). places: where the answers stand. found: the search; None for the user's own candidates.
+    scores: log-probability (nats) of each answer that was looked at, its end included, and the pointer's weighed
+    opinion where there is one. window: the same, as it counts (normalised, calibrated). places: where the answers
+    stand. found: the search; None for the user's own candidates.
     """
 
     source: int
@@ -57,7 +58,7 @@ class Findings:
 
     @cached_property
     def best(self) -> dict[str, float]:
-        """The log-probability of each answer in the window that gives it most."""
+        """The score of each answer in the window that gives it most."""
         best: dict[str, float] = {}
         for look in self.looks:
             for text, value in look.scores.items():

@@ -59,7 +59,8 @@ class Support:
 class Answer:
     """A candidate. `probability` is among all candidates and "not in the text".
 
-    `log_probability` (nats) is what the model gives the answer and its end, in the window where it gives it most.
+    `log_probability` (nats) is what the model gives the answer and its end, in the window where it gives it most; for a
+    span, with a reader that has a pointer, it is that and the pointer's weighed opinion, by which answers are ranked.
     `evidence` is empty where a candidate of the user's own does not stand in the text. `variants`: other wordings, each
     with its own probability. `why`, where asked for: the sentences that carry the answer most, at most ten, in order.
     """
@@ -85,7 +86,8 @@ class Coverage:
 class Certificate:
     """What the search over all spans proves; probabilities are the model's own, means over the windows.
 
-    found: probability of the spans that were completed. unvisited: upper bound on that of all other spans.
+    found: probability of the spans that were completed. unvisited: upper bound on that of all other spans. With a reader
+    that has a pointer these two are sums of e^score, where a score is a `log_probability`, and no probabilities.
     outside: lower bound on the probability that the model writes something that is no span of the text.
     exact: scoring every span would give the same answers in the same order. nodes, passes: work done.
     """
