@@ -12,7 +12,7 @@ import random
 import tempfile
 from pathlib import Path
 
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")  # as `puna train` has it
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")  # as `puna train` has it
 
 import torch
 
