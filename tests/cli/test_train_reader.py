@@ -124,7 +124,7 @@ def test_a_number_that_is_none_ends_it(ground, tmp_path):
     done = puna(*command(ground, tmp_path / "reader", "--rate", "1e30"))
     assert done.returncode == 2
     assert "[E-TRAIN-NAN]" in done.stderr
-    assert "hint: try a lower --rate" in done.stderr
+    assert "hint: begin anew with a lower --rate" in done.stderr
     assert not (tmp_path / "reader").exists()
 
 

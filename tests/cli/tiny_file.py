@@ -1,5 +1,6 @@
 """A whole GGUF model of a few kilobytes, tokenizer and chat template included, for the command's tests."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
@@ -12,9 +13,19 @@ CHAT = (
 )
 
 
-def write_tiny(path: Path, *, template: str = CHAT, architecture: str = "llama", rope: str | None = None) -> Path:
-    """One layer, width 32, the 256 bytes as vocabulary, random weights."""
-    tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *sorted(ByteLevel.alphabet())]
+def write_tiny(
+    path: Path,
+    *,
+    template: str = CHAT,
+    architecture: str = "llama",
+    rope: str | None = None,
+    words: Sequence[str] = (),
+) -> Path:
+    """One layer, width 32, random weights; the vocabulary: the 256 bytes, and `words` with all their beginnings."""
+    letters = ["".join(map(_letter, word.encode())) for word in words]
+    merges = dict.fromkeys(f"{word[:n]} {word[n]}" for word in letters for n in range(1, len(word)))
+    pieces = [merge.replace(" ", "") for merge in merges]
+    tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *sorted(ByteLevel.alphabet()), *pieces]
     rng = np.random.default_rng(5)
 
     def weights(*shape: int) -> np.ndarray:
@@ -37,8 +48,8 @@ def write_tiny(path: Path, *, template: str = CHAT, architecture: str = "llama",
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(tokens)
-    writer.add_token_types([3, 3, 3, *[1] * 256])
-    writer.add_token_merges([])
+    writer.add_token_types([3, 3, 3, *[1] * (256 + len(pieces))])
+    writer.add_token_merges(list(merges))
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_chat_template(template)
@@ -55,3 +66,9 @@ def write_tiny(path: Path, *, template: str = CHAT, architecture: str = "llama",
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def _letter(byte: int) -> str:
+    """How GPT-2's vocabularies write a byte: as itself where it can be seen, else as one of those from U+0100 on."""
+    seen = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    return chr(byte if byte in seen else 256 + sum(other not in seen for other in range(byte)))

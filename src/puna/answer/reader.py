@@ -32,6 +32,7 @@ from puna.rank.score import read, score
 from puna.rank.shelf import MEMORY, Shelf
 from puna.tokens.tokenizer import Tokenizer
 from puna.weights.adapted import AdaptedCheckpoint
+from puna.weights.adapter import CALIBRATION, read_own
 from puna.weights.checkpoint import open_checkpoint
 from puna.weights.kept_folder import KeptFolder, kept_dir
 from puna.weights.store import resolve
@@ -53,7 +54,8 @@ def load(
 
     `adapter`: a LoRA adapter's folder; None for the model as it is; "shipped" reads texts with the reader that Puna
     brings for this model, if it brings one, while `rank` and `generate`, which ask what the model itself knows, go
-    without it (they load the plain weights when they are first called).
+    without it (they load the plain weights when they are first called). A whole model's folder that was trained to read
+    brings its own prompt and pointer, which "shipped" stands for as well.
     `device`: "cpu", "cuda" or "cuda:N"; None is a GPU where there is one. What it reads is kept for further questions,
     in at most `memory` bytes; and with `keep` also on disk, for other processes: in the user's cache, or in a folder of
     yours (a `KeptFolder` says how much that may take).
@@ -97,6 +99,9 @@ def load(
             plain=plain,
         )
 
+    own = read_own(path) if adapter == SHIPPED else None
+    if own is not None:
+        return made(Chosen(own, path / CALIBRATION))
     chosen = choose_adapter(adapter, name, checkpoint.size_bytes, digest)
     return made(chosen, (lambda: made(None)) if adapter == SHIPPED else None)
 

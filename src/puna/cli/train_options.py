@@ -89,7 +89,7 @@ def common(*, epochs: float, rate: float) -> Callable[[_Command], _Command]:
             type=click.IntRange(min=1),
             default=8192,
             show_default=True,
-            help="Tokens of a forward at most: less takes less memory, and comes to the same.",
+            help="Tokens of a forward at most: less takes less memory, and comes to the same but for rounding.",
         ),
         click.option("--seed", default=0, show_default=True, help="Another seed begins and shuffles otherwise."),
         click.option(

@@ -56,11 +56,12 @@ def reader(
 
     Rows of several files and languages may be mixed. All questions about one text are learned in a single reading of it.
     What is trained are low-rank differences (LoRA) and a pointer to spans; the result is an adapter in the form of the
-    peft library, for puna ask --adapter.
+    peft library, for puna ask --adapter. With --full all is trained; the result is a whole model, for puna ask --model.
 
     Beside FOLDER stands FOLDER.training with the log (log.jsonl), the curves (curves.png, with Matplotlib; TensorBoard
     where it is installed), and checkpoints until the end. Ctrl-C keeps one; the same command goes on from there, also
-    after a crash, and ends with the same bytes. Less --tokens where memory is short.
+    after a crash, and on a CPU ends with the same bytes. Less --tokens where memory is short, also on the way: the bytes
+    then differ by rounding.
 
     With --json: output, model, steps, best_step, and of the rows held back, as fractions em and f1 of the pointer, and
     loss, answer and pointer in nats; questions, how many they are.

@@ -38,12 +38,22 @@ MESSAGES: dict[str, Message] = {
     ),
     "E-TRAIN-NAN": Message(
         (
-            "at step {step} the loss or its gradient is no longer a number; what was kept before it stays in {folder}",
-            "try a lower --rate or --clip, or a longer --warmup, with another -o",
+            "at step {step} the loss or its gradient is no longer a number, and nothing had been kept before",
+            "begin anew with a lower --rate or --clip, or a longer --warmup, and another -o",
         ),
         (
-            "第 {step} 步的损失或梯度已不是数；此前保存的内容仍在 {folder} 中",
-            "请减小 --rate 或 --clip，或加长 --warmup，并换一个 -o",
+            "第 {step} 步的损失或梯度已不是数，此前没有保存过任何内容",
+            "请减小 --rate 或 --clip，或加长 --warmup，换一个 -o 从头开始",
+        ),
+    ),
+    "E-TRAIN-NAN-KEPT": Message(
+        (
+            "at step {step} the loss or its gradient is no longer a number; step {good}, still good, is in {folder}",
+            "go on from it with --init (a whole model: --model), a lower --rate or --clip, and another -o",
+        ),
+        (
+            "第 {step} 步的损失或梯度已不是数；第 {good} 步时尚好的结果在 {folder} 中",
+            "请用 --init（完整的模型用 --model）从它接着训练，减小 --rate 或 --clip，并换一个 -o",
         ),
     ),
     "E-TRAIN-NO-ROWS": Message(

@@ -1,7 +1,7 @@
 """A training's files until it has ended: where it stands, so that it can go on, and the best that it has had.
 
-Each is written whole or not at all, under a temporary name first. What goes on from a checkpoint ends with the same
-numbers as what was never stopped.
+Each is written whole or not at all, under a temporary name first. What goes on from a checkpoint on a CPU, with the
+same `--tokens`, ends with the same numbers as what was never stopped.
 """
 
 import json

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -35,6 +36,14 @@ class Watch:
     stop: Callable[[], bool] = lambda: False
     save_every: int = 0  # steps; 0 for `minutes`
     minutes: float = 10.0
+
+
+class DivergedError(Exception):
+    """Loss or gradient is no longer a number at `step`."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.step = step
 
 
 def plan(passages: Sequence[Passage], recipe: Recipe) -> list[list[int]]:
@@ -77,8 +86,9 @@ class Loop:
     def run(self, journal: Journal | None, watch: Watch) -> bool:
         """Train to the end, and take the best; or until `stop`, which keeps a checkpoint and gives False.
 
-        Raises InputError where a number is no longer one, or a checkpoint cannot be written.
+        Raises DivergedError where a number is no longer one, InputError where a checkpoint cannot be written.
         """
+        begun = not self.ended
         total = len(self.plan)
         every = max(1, round(total / max(1.0, self.recipe.epochs * self.recipe.validations)))
         saved = time.monotonic()
@@ -102,10 +112,23 @@ class Loop:
             if due and not self.ended:
                 self._save()
                 saved = time.monotonic()
+        if begun:  # should the result not be written, nothing is lost; without room for both it may still be
+            with suppress(InputError):
+                self._save()
         if self.state.best_step:
             self._checkpoints.restore_best(self._trained)
             self.student.network.changed()
         return True
+
+    def go_back(self) -> bool:
+        """Take the best for what is trained, else what the last checkpoint has; tell whether there was either."""
+        if self.state.best_step:
+            self._checkpoints.restore_best(self._trained)
+            self.state.step = self.state.best_step
+        else:
+            self.state = self._checkpoints.restore(self._trained, self._optimizer)
+        self.student.network.changed()
+        return self.state.step > 0
 
     def _late(self, saved: float, watch: Watch) -> bool:
         """Whether a checkpoint is due by the first process's clock."""
@@ -129,7 +152,7 @@ class Loop:
         figures = summary(dict(zip(sums, self._ranks.sum(list(sums.values())), strict=True)), trees, recipe)
         norm = self._norm()
         if not math.isfinite(figures["loss"]) or not math.isfinite(norm):
-            raise InputError("E-TRAIN-NAN", step=step + 1, folder=self._checkpoints.folder)
+            raise DivergedError(step + 1)
         rate = recipe.rate_at(step, len(self.plan))
         for group in self._optimizer.param_groups:
             group["lr"] = rate
@@ -159,7 +182,7 @@ class Loop:
     def _validate(self, examine: Examiner, journal: Journal | None) -> None:
         figures = examine(self.student)
         state = self.state
-        if state.best is None or figures["loss"] < state.best:
+        if math.isfinite(figures["loss"]) and (state.best is None or figures["loss"] < state.best):
             state.best, state.best_step, state.since, state.figures = figures["loss"], state.step, 0, figures
             self._checkpoints.save_best(self._trained, state)
         else:

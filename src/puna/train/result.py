@@ -17,7 +17,7 @@ from puna.llama.config import LlamaConfig
 from puna.train.network import Layer, LoRA, Weights
 from puna.train.ranks import fill, whole
 from puna.train.student import Student
-from puna.weights.adapter import Adapter
+from puna.weights.adapter import POINTER, Adapter
 from puna.weights.store import place
 
 _ROOMS = {"q_proj": "self_attn", "k_proj": "self_attn", "v_proj": "self_attn", "o_proj": "self_attn"}
@@ -32,7 +32,8 @@ def adapter_of(student: Student, lora: LoRA, about: Mapping[str, Any], *, pointe
     matrices = {}
     for name, pairs, part in _pairs(student):
         matrices[name] = (whole(pairs[f"{part}_A"]), whole(pairs[f"{part}_B"]))
-    return Adapter(matrices, dict.fromkeys(matrices, lora.scale), _pointer(student) if pointer else {}, about)
+    extra = pointer_tensors(student) if pointer else {}
+    return Adapter(matrices, dict.fromkeys(matrices, lora.scale), extra, about)
 
 
 def lora_of(adapter: Adapter) -> LoRA:
@@ -79,7 +80,8 @@ def extracted(student: Student, weights: Weights, rank: int, about: Mapping[str,
             u, s, v = torch.linalg.svd(change, full_matrices=False)
             root = s[:rank].sqrt()
             matrices[name] = (root[:, None] * v[:rank], u[:, :rank] * root)
-    return Adapter(matrices, dict.fromkeys(matrices, 1.0), _pointer(student) if pointer else {}, about)
+    extra = pointer_tensors(student) if pointer else {}
+    return Adapter(matrices, dict.fromkeys(matrices, 1.0), extra, about)
 
 
 def tensors_of(student: Student) -> Iterator[tuple[str, Tensor]]:
@@ -101,11 +103,14 @@ def tensors_of(student: Student) -> Iterator[tuple[str, Tensor]]:
 def write_folder(
     path: Path,
     tensors: Mapping[str, Tensor],
+    pointer: Mapping[str, Tensor],
     config: Mapping[str, Any],
     dtype: torch.dtype,
     files: Mapping[str, Any],
 ) -> None:
     """Write a model's folder, whole or not at all, where there is none yet: weights, `config.json`, and others.
+
+    A `pointer` has a file of its own: to those who do not know it a model's weights are what they are elsewhere.
 
     Raises InputError where it cannot be written.
     """
@@ -115,8 +120,10 @@ def write_folder(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         staged.mkdir()
-        stored = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
-        save_file(stored, staged / "model.safetensors", {"format": "pt"})
+        for file, values in (("model.safetensors", tensors), (POINTER, pointer)):
+            if values:
+                stored = {name: tensor.to(dtype).contiguous() for name, tensor in values.items()}
+                save_file(stored, staged / file, {"format": "pt"})
         for name, content in contents.items():
             if not isinstance(content, bytes):
                 content = json.dumps(content, ensure_ascii=False, indent=1).encode() + b"\n"
@@ -131,7 +138,8 @@ def write_folder(
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _pointer(student: Student) -> dict[str, Tensor]:
+def pointer_tensors(student: Student) -> dict[str, Tensor]:
+    """Give the pointer's numbers, in fp32, as an adapter names them; every process must ask for them."""
     return {f"pointer.{name}": whole(each) for name, each in student.pointer.named_parameters()}
 
 

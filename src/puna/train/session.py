@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -13,24 +14,26 @@ import torch
 from puna.answer.adapters import SHIPPED, choose_adapter
 from puna.errors import InputError, ModelFileError
 from puna.llama.linear import default_dtype
+from puna.rank.pointer import LONGEST
 from puna.tokens.tokenizer import Tokenizer
 from puna.train.checkpoints import BEST, LAST, Checkpoints
 from puna.train.journal import BOARD, LOG, PICTURE, Journal, has_board
-from puna.train.loop import Examiner, Loop, Watch
+from puna.train.loop import DivergedError, Examiner, Loop, Watch
 from puna.train.network import LoRA, Network, Weights
 from puna.train.ranks import Ranks
 from puna.train.recipe import Recipe
-from puna.train.result import adapter_of, extracted, go_on, lora_of, tensors_of, write_folder
+from puna.train.result import adapter_of, extracted, go_on, lora_of, pointer_tensors, tensors_of, write_folder
 from puna.train.scratch import Scratch, Sizes, byte_tokenizer
 from puna.train.student import Student
 from puna.train.trees import Passage
-from puna.weights.adapter import Adapter, check_base, folder_name, read_adapter, write_adapter
+from puna.weights.adapter import ABOUT, FORMAT, Adapter, check_base, folder_name, read_adapter, write_adapter
 from puna.weights.checkpoint import Checkpoint, open_checkpoint
 from puna.weights.identity import model_digest
 from puna.weights.kept_folder import KeptFolder, kept_dir
 from puna.weights.store import resolve
 
-_OURS = frozenset({LAST, BEST, LOG, PICTURE, BOARD})
+_GOOD = "last-good"  # folder of what is written where the numbers end
+_OURS = frozenset({LAST, BEST, LOG, PICTURE, BOARD, _GOOD})
 _TOKENIZER = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
     *("chat_template.jinja", "generation_config.json"),
@@ -127,8 +130,9 @@ class Session:
         self.student = Student(network, order.recipe.seed)
         if self.init is not None:
             go_on(self.student, self.init)
-        if kind == "lm":
+        if kind == "lm" or not order.recipe.pointer:
             self.student.pointer.requires_grad_(False)
+        self._points = self.init is not None and "pointer.text" in self.init.extra
         self.student.to(ranks.device)
         ranks.share(self.student)
 
@@ -142,16 +146,20 @@ class Session:
     ) -> Loop | None:
         """Train and write the result; None where it was stopped, and the same call goes on from there.
 
-        `data` says what is learned from; with the recipe and the model it says which training it is.
+        `data` says what is learned from; with the recipe and the model it says which training it is. How much a forward
+        takes does not: what was killed for memory is to go on with less. Raises InputError where the numbers end.
         """
+        recipe = asdict(self.order.recipe)
+        del recipe["tokens"]
         mark = {
             "kind": self.kind,
             "model": self.base.sha256,
             "lora": asdict(self.lora) if self.lora else None,
             "init": self.init.digest if self.init else None,
-            "recipe": asdict(self.order.recipe),
+            "recipe": recipe,
             **data,
         }
+        self._points = self._points or (self.student.pointer.nowhere.requires_grad and _have_spans(passages))
         checkpoints = Checkpoints(self.work, mark, self.ranks)
         loop = Loop(self.student, passages, examine, self.order.recipe, checkpoints, self.ranks)
         journal = None
@@ -160,6 +168,14 @@ class Session:
             journal = Journal(self.work, loop.state.step)
         try:
             ended = loop.run(journal, watch)
+        except DivergedError as error:
+            if not loop.go_back():
+                raise InputError("E-TRAIN-NAN", step=error.step) from None
+            good = self.work / _GOOD
+            if self.ranks.first:
+                shutil.rmtree(good, ignore_errors=True)  # of the time before
+            self._write(good, loop, mark)
+            raise InputError("E-TRAIN-NAN-KEPT", step=error.step, good=loop.state.step, folder=good) from None
         finally:
             if journal:
                 with suppress(
@@ -169,7 +185,7 @@ class Session:
                     journal.close()
         if not ended:
             return None
-        self._write(loop, mark)
+        self._write(self.order.output, loop, mark)
         if self.ranks.first:
             checkpoints.remove()
         return loop
@@ -196,12 +212,13 @@ class Session:
             if each.name not in _OURS and not each.name.endswith(".tmp"):
                 raise InputError("E-TRAIN-FOLDER", path=self.work, name=each.name)
 
-    def _write(self, loop: Loop, mark: Mapping[str, Any]) -> None:
-        """Write the result; every process takes part in putting it together."""
+    def _write(self, path: Path, loop: Loop, mark: Mapping[str, Any]) -> None:
+        """Write what the student is now; every process takes part in putting it together."""
         order, base = self.order, self.base
         state = loop.state
         training = {
             **mark,
+            "recipe": asdict(order.recipe),
             "steps": state.step,
             "best_step": state.best_step or state.step,
             "held_back": state.figures,
@@ -218,22 +235,24 @@ class Session:
             adapter = extracted(self.student, base.weights, order.rank, about, pointer=self._points)
         else:
             tensors = dict(tensors_of(self.student))
+            pointer = pointer_tensors(self.student) if self._points else {}
             if self.ranks.first:
-                files = {**base.files, "puna.json": {**about, "prompt": {}}}
-                write_folder(order.output, tensors, base.weights.config, DTYPES[order.dtype], files)
+                files = {**base.files, ABOUT: {"format": FORMAT, **about}}
+                write_folder(path, tensors, pointer, base.weights.config, DTYPES[order.dtype], files)
             return
         if self.ranks.first:
-            write_adapter(order.output, adapter, dtype=DTYPES[order.dtype])
-
-    @property
-    def _points(self) -> bool:
-        """Whether the pointer has learned anything."""
-        return self.kind != "lm" or bool(self.init and "pointer.text" in self.init.extra)
+            write_adapter(path, adapter, dtype=DTYPES[order.dtype])
 
     @property
     def _examples(self) -> bool:
         """Whether the worked examples are to stand before a text: what has learned from rows has learned without."""
         return self.kind == "lm" and (self.init is None or self.init.examples)
+
+
+def _have_spans(passages: Sequence[Passage]) -> bool:
+    """Whether a pointer can learn from them where answers stand."""
+    spans = (span for passage in passages for question in passage.questions for span in question.spans)
+    return any(last - first < LONGEST for first, last in spans)
 
 
 def digest_of_data(values: Sequence[Any]) -> str:

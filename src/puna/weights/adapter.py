@@ -31,6 +31,7 @@ from puna.weights.store import place
 
 CONFIG, WEIGHTS, ABOUT = "adapter_config.json", "adapter_model.safetensors", "puna.json"
 CALIBRATION = "calibration.json"  # of `puna calibrate` with this adapter
+POINTER = "puna-pointer.safetensors"  # of a whole model's folder
 FORMAT = 1  # of puna.json
 PREFIX = "base_model.model."  # of every name that PEFT writes
 OWN = "puna."  # of the names of tensors that are no matrix's
@@ -118,6 +119,22 @@ def read_adapter(path: str | Path) -> Adapter:
         scale[matrix] = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     _check_finite(path / WEIGHTS, matrices, extra)
     return Adapter(matrices, scale, extra, about, about.get("name") or folder_name(path))
+
+
+def read_own(folder: Path) -> Adapter | None:
+    """Read how a whole model's folder that was trained to read is asked: an adapter that changes no matrix.
+
+    It has the prompt, and a pointer if there is one. None for any other folder, or file. Raises `ModelFileError` for what
+    cannot be read.
+    """
+    if not (folder / ABOUT).exists():
+        return None
+    about, path = read_json(folder / ABOUT), folder / POINTER
+    check_about(folder / ABOUT, about)
+    extra = _read_tensors(path) if path.exists() else {}
+    _check_finite(path, {}, extra)
+    found = Adapter({}, {}, extra, about, about.get("name") or folder_name(folder))
+    return found if extra or not found.examples else None
 
 
 def check_about(path: Path, about: Mapping[str, Any]) -> None:
