@@ -6,7 +6,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -36,17 +35,29 @@ def command(ground: Path, output: Path, *more: str) -> list[str]:
     ]
 
 
-def start(arguments: list[str], **options) -> subprocess.Popen[str]:
+# The command, but that it sends itself a signal once a step is in its log: no clock decides when that is.
+SIGNALLED = """
+import os, runpy, sys
+from puna.train.journal import Journal
+step, number, add = int(sys.argv.pop(1)), int(sys.argv.pop(1)), Journal.add
+def signalled(journal, record):
+    add(journal, record)
+    if "norm" in record and record["step"] == step:
+        os.kill(os.getpid(), number)
+Journal.add = signalled
+runpy.run_module("puna.cli.main", run_name="__main__", alter_sys=True)
+"""
+
+
+def run(*words: str, **options) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PUNA_LANG": "en", "NO_COLOR": "1"}
-    words = [sys.executable, "-m", "puna.cli.main", *arguments]
-    return subprocess.Popen(words, stderr=subprocess.PIPE, env=environment, text=True, **options)
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, env=environment, text=True, check=False, **options
+    )
 
 
-def wait_for_step(process: subprocess.Popen[str], output: Path, step: int) -> None:
-    log = output.with_name(f"{output.name}.training") / "log.jsonl"
-    while not log.exists() or log.read_text().count('"norm"') < step:
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.002)
+def signalled(step: int, number: int, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return run("-c", SIGNALLED, str(step), str(int(number)), *arguments)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -60,31 +71,27 @@ def test_stopped_faulted_and_killed_it_ends_with_the_same_bytes(ground, tmp_path
     steps = Path(f"{whole}.training/log.jsonl").read_text().count('"norm"')
     assert steps > 20
 
-    process = start(command(ground, parted))
-    wait_for_step(process, parted, 4)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate()[1]
-    assert process.returncode == 130
-    assert "the same command goes on from there" in said
+    done = signalled(4, signal.SIGINT, command(ground, parted))
+    assert done.returncode == 130, done.stderr
+    assert "stopped after step 4 of" in done.stderr
+    assert "the same command goes on from there" in done.stderr
     checkpoint = Path(f"{parted}.training/checkpoint.safetensors")
     before = checkpoint.read_bytes()
 
     def small() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, len(before) // 2))
 
-    process = start(command(ground, parted), preexec_fn=small)
-    said = process.communicate()[1]
-    assert process.returncode == 2
-    assert "[E-TRAIN-CHECKPOINT]" in said
-    assert "Traceback" not in said
+    done = run("-m", "puna.cli.main", *command(ground, parted), preexec_fn=small)
+    assert done.returncode == 2
+    assert "[E-TRAIN-CHECKPOINT]" in done.stderr
+    assert "Traceback" not in done.stderr
     assert checkpoint.read_bytes() == before
     assert not parted.exists()
 
-    process = start(command(ground, parted))
-    wait_for_step(process, parted, 11)
-    process.kill()
-    process.communicate()
+    done = signalled(11, signal.SIGKILL, command(ground, parted))
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert checkpoint.read_bytes() != before
+    assert Path(f"{parted}.training/log.jsonl").read_text().count('"norm"') == 11
 
     done = puna(*command(ground, parted, "--json"))
     assert done.returncode == 0, done.stderr
@@ -109,10 +116,7 @@ def test_stopped_faulted_and_killed_it_ends_with_the_same_bytes(ground, tmp_path
 
 def test_another_training_does_not_go_on_from_it(ground, tmp_path):
     output = tmp_path / "reader"
-    process = start(command(ground, output))
-    wait_for_step(process, output, 2)
-    process.send_signal(signal.SIGINT)
-    process.communicate()
+    assert signalled(2, signal.SIGINT, command(ground, output)).returncode == 130
     kept = contents(Path(f"{output}.training"))
     other = puna(*command(ground, output, "--clip", "2"))
     assert other.returncode == 2
