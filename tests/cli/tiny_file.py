@@ -22,8 +22,11 @@ def write_tiny(
     words: Sequence[str] = (),
 ) -> Path:
     """One layer, width 32, random weights; the vocabulary: the 256 bytes, and `words` with all their beginnings."""
-    letters = ["".join(map(_letter, word.encode())) for word in words]
-    merges = dict.fromkeys(f"{word[:n]} {word[n]}" for word in letters for n in range(1, len(word)))
+    merges: dict[str, None] = {}
+    for word in words:
+        characters = [[_letter(byte) for byte in character.encode()] for character in word]
+        for parts in (*characters, ["".join(each) for each in characters]):
+            merges |= dict.fromkeys(f"{''.join(parts[:n])} {parts[n]}" for n in range(1, len(parts)))
     pieces = [merge.replace(" ", "") for merge in merges]
     tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *sorted(ByteLevel.alphabet()), *pieces]
     rng = np.random.default_rng(5)

@@ -27,12 +27,14 @@ def pointed(
     where = np.array([place for each in places for place in each])
     # The first token that ends behind a span's start, and the last that begins before its end.
     begin = np.searchsorted(ends, where[:, 0], side="right")
-    last = np.searchsorted(starts, where[:, 1], side="left") - 1
+    last = np.minimum(np.searchsorted(starts, where[:, 1], side="left") - 1, begin + LONGEST - 1)
+    # Places within one token, as in Chinese, are one span of tokens: it counts once.
+    kept = np.unique((owners * len(inside) + begin) * LONGEST + last - begin, return_index=True)[1]
     hidden = reading.hidden
     notes = reading.cache.notes(int(first), int(inside[-1]) + 1)
-    spans = torch.from_numpy(np.stack((begin, np.minimum(last, begin + LONGEST - 1)), 1)).to(hidden.device)
+    spans = torch.from_numpy(np.stack((begin[kept], last[kept]), 1)).to(hidden.device)
     values, nowhere = pointer.log_probs(hidden, notes, spans)
     found = torch.zeros(len(places), device=hidden.device).index_add_(
-        0, torch.from_numpy(owners).to(hidden.device), (values / pointer.weight).exp()
+        0, torch.from_numpy(owners[kept]).to(hidden.device), (values / pointer.weight).exp()
     )
     return [*(found.log().clamp(min=_LEAST) * pointer.weight).tolist(), max(nowhere, _LEAST * pointer.weight)]
