@@ -18,10 +18,10 @@ def write_whole(path: Path, content: bytes) -> None:
 @contextmanager
 def writing(path: Path) -> Iterator[Callable[[bytes], None]]:
     """Give a function that writes to a temporary file; at the end that is synced and renamed, else removed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with told(path):
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        file = temporary.open("wb")
     try:
-        with told(path):
-            file = temporary.open("wb")
         with file:
 
             def write(content: bytes) -> None:
