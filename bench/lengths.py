@@ -22,7 +22,8 @@ from typing import Any
 import torch
 
 import puna
-from puna.answer.reader import WINDOW, Reader
+from puna.answer.reader import Reader
+from puna.answer.windows import WINDOW
 from puna.bench.machine import machine
 from puna.llama.model import CHUNK, Llama
 from puna.tokens.tokenizer import Tokenizer

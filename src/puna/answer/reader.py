@@ -19,7 +19,7 @@ from puna.answer.normalise import normalised
 from puna.answer.prompt import WORDINGS, Prompts, Wording, wording_for, wording_of
 from puna.answer.settings import Options, Settings
 from puna.answer.types import Answer, Answers, Coverage, Ranking, Source
-from puna.answer.windows import windows
+from puna.answer.windows import OVERLAP, room_of, window_size, windows_of
 from puna.decode.generate import Generated, generate
 from puna.decode.sampling import Sampling
 from puna.errors import InputError
@@ -36,10 +36,6 @@ from puna.weights.adapter import CALIBRATION, read_own
 from puna.weights.checkpoint import open_checkpoint
 from puna.weights.kept_folder import KeptFolder, kept_dir
 from puna.weights.store import resolve
-
-WINDOW = 1024  # tokens of text read at once, less where the model's context is shorter
-OVERLAP = 256  # tokens that neighbouring windows share
-_ROOM = 128  # tokens kept free for an answer, less in a very short context
 
 
 def load(
@@ -298,13 +294,13 @@ class Reader:
     def _prompts(self, question: str, wording: Wording | None = None) -> tuple[Prompts, int]:
         """Give the prompts and how many tokens of text fit beside them: without examples in a very short context."""
         context = self.model.config.context
-        room, least = min(_ROOM, context // 4), min(OVERLAP, context) // 4
+        room, least = room_of(context), min(OVERLAP, context) // 4
         prompts = Prompts(self.tokenizer, wording or wording_for(question), question, self._examples)
         if prompts.overhead + room + least > context:
             prompts = replace(prompts, examples=False)
         if prompts.overhead + room + least > context:
             raise InputError("E-QUESTION-LONG", tokens=prompts.overhead, limit=context - room - least)
-        return prompts, min(WINDOW, context - prompts.overhead - room)
+        return prompts, window_size(context, prompts.overhead)
 
     def _inquire(
         self, question: str, sources: Sequence[Source], settings: Settings, wording: Wording | None = None
@@ -313,9 +309,7 @@ class Reader:
         ranges = [
             (order, start, end)
             for order, source in enumerate(sources)
-            for start, end in windows(
-                source.text, self.tokenizer.token_starts(source.text), size, min(OVERLAP, size // 4)
-            )
+            for start, end in windows_of(source.text, self.tokenizer, size)
         ]
         return Inquiry(self._shelf, prompts, sources, settings, self._pointer), ranges
 

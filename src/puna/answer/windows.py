@@ -3,6 +3,26 @@
 from collections.abc import Sequence
 
 from puna.answer.sentences import sentences
+from puna.tokens.tokenizer import Tokenizer
+
+WINDOW = 1024  # tokens of text read at once, less where the model's context is shorter
+OVERLAP = 256  # tokens that neighbouring windows share
+_ROOM = 128  # tokens kept free for an answer, less in a very short context
+
+
+def room_of(context: int) -> int:
+    """Give the tokens that are kept free for an answer."""
+    return min(_ROOM, context // 4)
+
+
+def window_size(context: int, overhead: int) -> int:
+    """Give the tokens of text in a window, beside a prompt of `overhead` tokens without it."""
+    return min(WINDOW, context - overhead - room_of(context))
+
+
+def windows_of(text: str, tokenizer: Tokenizer, size: int) -> list[tuple[int, int]]:
+    """Give the windows [start, end) of a text in which it is read, each of at most `size` tokens."""
+    return windows(text, tokenizer.token_starts(text), size, min(OVERLAP, size // 4))
 
 
 def windows(text: str, tokens: Sequence[int], size: int, overlap: int) -> list[tuple[int, int]]:

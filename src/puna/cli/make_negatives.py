@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from puna.cli.inputs import device_option, json_option, model_option
+from puna.cli.inputs import device_option, json_option, model_option, reader_option
 from puna.cli.interrupt import stopping
 from puna.cli.output import counting, language, print_json, say
 
@@ -28,12 +28,7 @@ _WORDS = {
 @click.option(
     "--count", type=click.IntRange(min=1), default=4, show_default=True, help="Wrong answers of a row at most."
 )
-@click.option(
-    "--adapter",
-    metavar="FOLDER",
-    default="shipped",
-    help='The reader to search with; default: Puna\'s own, or "none".',
-)
+@reader_option
 @click.option("--strict", is_flag=True, help="Refuse rows that are not right, instead of leaving them out.")
 @model_option
 @device_option
@@ -42,7 +37,7 @@ def make_negatives(
     rows: tuple[str, ...],
     output: str,
     count: int,
-    adapter: str,
+    adapter: Path | str | None,
     strict: bool,
     model: str | None,
     device: str,
@@ -67,7 +62,7 @@ def make_negatives(
     words = _WORDS[language()]
     found, wrong = read_spans([Path(name) for name in rows], strict=strict)
     warn_of([each.error for each in wrong])
-    reader = puna.load(model, device=device, adapter=None if adapter == "none" else adapter)
+    reader = puna.load(model, device=device, adapter=adapter)
     with stopping() as stop, counting(words["searching"], len(found)) as report:
         total = find_negatives(reader, found, count, Path(output), report, stop)
     if total is None:

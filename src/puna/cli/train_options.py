@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 import click
 
 from puna.cli.inputs import device_option, json_option, model_option
+from puna.train.matrices import TARGETS
 
 if TYPE_CHECKING:
     from puna.train.network import LoRA
     from puna.train.session import Order
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 class Common(TypedDict):
@@ -46,8 +46,8 @@ class Common(TypedDict):
 
 def _targets(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
-    if unknown := [name for name in names if name not in _MATRICES]:
-        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(_MATRICES)}", context, parameter)
+    if unknown := [name for name in names if name not in TARGETS]:
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(TARGETS)}", context, parameter)
     return names
 
 
@@ -110,7 +110,7 @@ def common(*, epochs: float, rate: float) -> Callable[[_Command], _Command]:
         click.option(
             "--targets",
             metavar="NAMES",
-            default=",".join(_MATRICES),
+            default=",".join(TARGETS),
             callback=_targets,
             help="Matrices that get one, with commas between; default: all seven kinds.",
         ),

@@ -106,17 +106,23 @@ def question_row(row: Fields) -> QuestionRow:
     `start` counts code points of the context; where it is given and not negative, the answer must stand there.
     `unanswerable` and an empty list of answers must go together.
     """
-    context, answers = row.text("context"), []
+    context = row.text("context")
+    answers = tuple(text for text, _ in placed_answers(row, context))
+    return QuestionRow(row.identity(), context, row.text("question"), answers, not answers)
+
+
+def placed_answers(row: Fields, context: str) -> list[tuple[str, int]]:
+    """Give a row's answers and where each stands in the context, -1 where that is not said; checked as above."""
+    answers = []
     for answer in row.objects("answers"):
         text = answer.text("text")
         start = answer.integer("start") if "start" in answer else -1
         if start >= 0 and not context.startswith(text, start):
             raise row.error("E-ROWS-START", answer=text, start=start)
-        answers.append(text)
-    unanswerable = row.flag("unanswerable") if "unanswerable" in row else not answers
-    if unanswerable != (not answers):
+        answers.append((text, start))
+    if "unanswerable" in row and row.flag("unanswerable") != (not answers):
         raise row.error("E-ROWS-UNANSWERABLE")
-    return QuestionRow(row.identity(), context, row.text("question"), tuple(answers), unanswerable)
+    return answers
 
 
 def read_rows(path: Path, parse: Callable[[Fields], _Row]) -> list[_Row]:

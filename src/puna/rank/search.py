@@ -72,12 +72,14 @@ class Search:
         *paths, self._aside = trie.paths
         self._sequence_at = {path[-1]: index for index, path in enumerate(paths)}
         self._weights = [0.0] * (len(sequences) + 1) if weights is None else list(weights)
-        self._hope = [-math.inf if weights else 0.0] * len(trie.tokens)  # the best weight at a node or below
-        for node, parent in reversed(list(enumerate(trie.parents))):
-            if weights and (index := self._sequence_at.get(node)) is not None:
-                self._hope[node] = max(self._hope[node], weights[index])
-            if parent >= 0:
-                self._hope[parent] = max(self._hope[parent], self._hope[node])
+        self._hope = [0.0] * len(trie.tokens)  # the best weight at a node or below
+        if weights is not None:
+            self._hope = [-math.inf] * len(trie.tokens)
+            for node, index in self._sequence_at.items():
+                self._hope[node] = weights[index]
+            for node in range(len(trie.tokens) - 1, 0, -1):  # parents come before their children
+                if (parent := trie.parents[node]) >= 0:
+                    self._hope[parent] = max(self._hope[parent], self._hope[node])
         self._value: dict[int, float] = {-1: 0.0}  # log-probability of the path to a node; -1 is the reading itself
         self._waiting = [(0.0, -1)]  # a heap of (minus the best score there can be below, node)
         self._complete: list[tuple[float, int]] = []

@@ -57,7 +57,7 @@ def chains(text: str, tokenizer: Tokenizer, length: int) -> list[Passage]:
 
 
 def hold_back_chains(
-    texts: Sequence[Sequence[Passage]], seed: int, share: float = SHARE
+    texts: Sequence[Sequence[Passage]], seed: int, share: float
 ) -> tuple[list[Passage], list[Passage]]:
     """Part the chains of documents in those to learn from and those held back."""
     if len(texts) < _MANY:

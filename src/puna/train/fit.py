@@ -1,7 +1,5 @@
 """Fitting a model to a text: the text itself, token by token, and questions that it answers by itself."""
 
-import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +8,9 @@ from puna.errors import InputError
 from puna.train.chains import TextExam, chains, documents
 from puna.train.lesson import lessons
 from puna.train.loop import Loop, Watch
-from puna.train.make_rows import Made, make_rows
+from puna.train.make_rows import Made, rows_of
 from puna.train.rows import SpanRow
+from puna.train.rows_text import paragraphs_of
 from puna.train.session import Session, digest_of_data
 from puna.train.trees import Passage
 
@@ -43,15 +42,11 @@ def text_of(session: Session, paths: Sequence[Path], hold_back: float, length: i
 
 def questions_of(texts: Sequence[str], seed: int) -> list[SpanRow]:
     """Make rows of texts that nobody has labelled."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "texts.jsonl"
-        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
-        return [
-            SpanRow(
-                row["id"], row["context"], row["question"], tuple((a["text"], a["start"]) for a in row["answers"])
-            )
-            for row in make_rows([path], Made(), seed=seed)
-        ]
+    paragraphs = (each for n, text in enumerate(texts) for each in paragraphs_of(text, None, n))
+    return [
+        SpanRow(row["id"], row["context"], row["question"], tuple((a["text"], a["start"]) for a in row["answers"]))
+        for row in rows_of(paragraphs, Made(), seed=seed)
+    ]
 
 
 def measure(session: Session, text: Text) -> dict[str, float]:

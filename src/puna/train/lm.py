@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from puna.errors import InputError
-from puna.train.chains import TextExam, chains, documents, hold_back_chains
+from puna.train.chains import SHARE, TextExam, chains, documents, hold_back_chains
 from puna.train.loop import Loop, Watch
 from puna.train.session import Session, digest_of_data
 from puna.train.trees import Passage
@@ -18,7 +18,7 @@ def train_lm(
     Without files of their own, some chains are held back. Raises InputError where there is no text.
     """
     learned, held = (_read(session, files, length) for files in (paths, valid))
-    texts, others = hold_back_chains(learned, session.order.recipe.seed, 0.0 if valid else 0.02)
+    texts, others = hold_back_chains(learned, session.order.recipe.seed, 0.0 if valid else SHARE)
     exam = [*others, *(chain for each in held for chain in each)]
     if not texts:
         raise InputError("E-TRAIN-TEXT", files=", ".join(map(str, paths)))

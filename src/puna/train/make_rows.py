@@ -50,10 +50,17 @@ def make_rows(
     Files are read as rows are asked for; of what was read, eight bytes a passage stay. `report` gets the bytes of the
     files that were read. Raises InputError for a file that cannot be read.
     """
+    return rows_of(_every(files, report), made, per_passage=per_passage, unanswerable=unanswerable, seed=seed)
+
+
+def rows_of(
+    paragraphs: Iterable[Paragraph], made: Made, *, per_passage: int = 4, unanswerable: float = 0.1, seed: int = 0
+) -> Iterator[dict[str, Any]]:
+    """As `make_rows`, of paragraphs that were read before."""
     met: set[bytes] = set()
     others: deque[tuple[str, str]] = deque(maxlen=_REMEMBERED)  # question and answer of this document
     document = -1
-    for passage in passages(_every(files, report), seed):
+    for passage in passages(paragraphs, seed):
         digest = blake2b(passage.text.encode(), digest_size=8).digest()
         if digest in met:
             made.repeated += 1

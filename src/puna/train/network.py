@@ -12,10 +12,9 @@ from puna.llama.config import LlamaConfig
 from puna.llama.linear import bf16_products
 from puna.llama.rope import tables
 from puna.train.fused import Whole, trainer
+from puna.train.matrices import STACKS, TARGETS
 from puna.train.packed import Packed
 from puna.train.products import Gate, Norm, Product, Rotate, apply
-
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +124,10 @@ def keep(module: nn.Module, name: str, tensor: Tensor, trained: bool) -> None:
 class Layer(nn.Module):
     """One layer."""
 
+    qkv: Matrix
+    out: Matrix
+    gate_up: Matrix
+    down: Matrix
     input_layernorm: Tensor
     post_attention_layernorm: Tensor
 
@@ -140,16 +143,11 @@ class Layer(nn.Module):
         super().__init__()
         self.config, self.dtype = config, dtype
 
-        def stacked(room: str, *names: str) -> Matrix:
+        for stack, (room, names) in STACKS.items():
             parts = {
                 name: checkpoint.tensor(f"model.layers.{n}.{room}.{name}.weight", torch.float32) for name in names
             }
-            return Matrix(parts, dtype, lora, seed)
-
-        self.qkv = stacked("self_attn", "q_proj", "k_proj", "v_proj")
-        self.out = stacked("self_attn", "o_proj")
-        self.gate_up = stacked("mlp", "gate_proj", "up_proj")
-        self.down = stacked("mlp", "down_proj")
+            self.add_module(stack, Matrix(parts, dtype, lora, seed))
         for name in ("input_layernorm", "post_attention_layernorm"):
             keep(self, name, checkpoint.tensor(f"model.layers.{n}.{name}.weight", torch.float32), lora is None)
         self.engine = trainer(config, dtype)

@@ -53,11 +53,6 @@ class Ranks:
         """Tell whether any process says so."""
         return self.sum([float(value)])[0] > 0
 
-    def wait(self) -> None:
-        """Wait until all have come here."""
-        if self.world > 1:
-            dist.barrier()
-
     def close(self) -> None:
         """Part from the others."""
         if self.world > 1:

@@ -14,16 +14,13 @@ from torch import Tensor
 
 from puna.errors import InputError
 from puna.llama.config import LlamaConfig
+from puna.train.matrices import STACKS, TARGETS
 from puna.train.network import Layer, LoRA, Weights
 from puna.train.ranks import fill, whole
 from puna.train.student import Student
 from puna.weights.adapter import POINTER, Adapter
 from puna.weights.store import place
 
-_ROOMS = {"q_proj": "self_attn", "k_proj": "self_attn", "v_proj": "self_attn", "o_proj": "self_attn"}
-_ROOMS |= {"gate_proj": "mlp", "up_proj": "mlp", "down_proj": "mlp"}
-_STACKS = {"qkv": ("q_proj", "k_proj", "v_proj"), "out": ("o_proj",), "gate_up": ("gate_proj", "up_proj")}
-_STACKS |= {"down": ("down_proj",)}
 _NORMS = ("input_layernorm", "post_attention_layernorm")
 
 
@@ -44,7 +41,7 @@ def lora_of(adapter: Adapter) -> LoRA:
     ranks = {len(a) for a, _ in adapter.matrices.values()}
     scales = set(adapter.scale.values())
     targets = tuple(dict.fromkeys(name.split(".")[-2] for name in adapter.matrices))
-    if len(ranks) > 1 or len(scales) > 1 or not set(targets) <= _ROOMS.keys():
+    if len(ranks) > 1 or len(scales) > 1 or not set(targets) <= set(TARGETS):
         raise InputError("E-TRAIN-INIT", name=adapter.name)
     (rank,), (scale,) = ranks, scales
     return LoRA(rank, scale * rank, targets)
@@ -75,7 +72,7 @@ def extracted(student: Student, weights: Weights, rank: int, about: Mapping[str,
     """Give the low-rank differences that come nearest to what full training has changed (Eckart and Young 1936)."""
     matrices = {}
     for name, trained in tensors_of(student):
-        if name.split(".")[-2] in _ROOMS:
+        if name.split(".")[-2] in TARGETS:
             change = trained - weights.tensor(name, torch.float32)
             u, s, v = torch.linalg.svd(change, full_matrices=False)
             root = s[:rank].sqrt()
@@ -89,10 +86,10 @@ def tensors_of(student: Student) -> Iterator[tuple[str, Tensor]]:
     network, config = student.network, student.network.config
     yield "model.embed_tokens.weight", whole(network.embedding)
     for n, layer in enumerate(_layers(student)):
-        for stack, parts in _STACKS.items():
+        for stack, (room, parts) in STACKS.items():
             rows = [_rows(config, part) for part in parts]
             for part, weight in zip(parts, torch.split(whole(getattr(layer, stack).weight), rows), strict=True):
-                yield f"model.layers.{n}.{_ROOMS[part]}.{part}.weight", weight
+                yield f"model.layers.{n}.{room}.{part}.weight", weight
         for name in _NORMS:
             yield f"model.layers.{n}.{name}.weight", whole(getattr(layer, name))
     yield "model.norm.weight", whole(network.norm)
@@ -150,11 +147,11 @@ def _layers(student: Student) -> Iterator[Layer]:
 
 def _pairs(student: Student) -> Iterator[tuple[str, Any, str]]:
     for n, layer in enumerate(_layers(student)):
-        for stack, parts in _STACKS.items():
+        for stack, (room, parts) in STACKS.items():
             pairs = getattr(layer, stack).pairs
             for part in parts:
                 if f"{part}_A" in pairs:
-                    yield f"model.layers.{n}.{_ROOMS[part]}.{part}.weight", pairs, part
+                    yield f"model.layers.{n}.{room}.{part}.weight", pairs, part
 
 
 def _rows(config: LlamaConfig, part: str) -> int:

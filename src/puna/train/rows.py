@@ -1,11 +1,11 @@
 """Labelled rows to learn from: a question, a text, and where in it the answers stand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from puna.errors import InputError
-from puna.evaluate.rows import Fields, read_rows
+from puna.evaluate.rows import Fields, placed_answers, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +57,10 @@ def read_spans(paths: Sequence[Path], *, strict: bool = False) -> tuple[list[Spa
 
 def _span_row(row: Fields) -> SpanRow:
     context = row.text("context")
-    answers = tuple(dict.fromkeys(_answers(row, context)))
-    unanswerable = row.flag("unanswerable") if "unanswerable" in row else not answers
-    if unanswerable != (not answers):
-        raise row.error("E-ROWS-UNANSWERABLE")
-    wrong = row.texts("wrong") if "wrong" in row else ()
-    return SpanRow(row.identity(), context, row.text("question"), answers, wrong)
-
-
-def _answers(row: Fields, context: str) -> Iterator[tuple[str, int]]:
-    for answer in row.objects("answers"):
-        text = answer.text("text")
-        start = answer.integer("start") if "start" in answer else -1
-        if start < 0:
-            start = context.find(text)
-        if start < 0 or not context.startswith(text, start):
+    answers = []
+    for text, start in placed_answers(row, context):
+        if start < 0 and (start := context.find(text)) < 0:
             raise row.error("E-ROWS-START", answer=text, start=start)
-        yield text, start
+        answers.append((text, start))
+    wrong = row.texts("wrong") if "wrong" in row else ()
+    return SpanRow(row.identity(), context, row.text("question"), tuple(dict.fromkeys(answers)), wrong)

@@ -69,8 +69,13 @@ def _rows(path: Path, lines: IO[bytes], document: int) -> Iterator[Paragraph]:
             yield Paragraph(document, title, row.text("context"), whole=True)
             continue
         document += 1
-        for text in _joined(row.text("text", blank=True).splitlines()):
-            yield Paragraph(document, title, text, whole=False)
+        yield from paragraphs_of(row.text("text", blank=True), title, document)
+
+
+def paragraphs_of(text: str, title: str | None, document: int) -> Iterator[Paragraph]:
+    """Give the paragraphs of one document's text."""
+    for each in _joined(text.splitlines()):
+        yield Paragraph(document, title, each, whole=False)
 
 
 def _title(row: Fields) -> str | None:

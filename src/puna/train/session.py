@@ -202,9 +202,7 @@ class Session:
 
     def _check_folders(self) -> None:
         output = self.order.output
-        if output.is_dir() and not any(output.iterdir()):
-            pass
-        elif output.exists():
+        if output.exists() and not (output.is_dir() and not any(output.iterdir())):
             raise InputError("E-TRAIN-TARGET", path=output)
         if self.work.exists() and not self.work.is_dir():
             raise InputError("E-TRAIN-FOLDER", path=self.work, name=self.work.name)

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from puna.answer.prompt import Prompts, wording_for
-from puna.answer.reader import OVERLAP, WINDOW
 from puna.answer.spans import in_one_line
-from puna.answer.windows import windows
+from puna.answer.windows import window_size, windows_of
 from puna.rank.trie import build_trie
 from puna.tokens.tokenizer import Tokenizer
 from puna.train.rows import SpanRow
@@ -62,23 +61,23 @@ def passages(rows: Iterable[SpanRow], tokenizer: Tokenizer, context: int) -> Ite
 
     A window that does not hold an answer whole gets the refusal for its answer.
     """
-    grouped: dict[tuple[str, str], list[SpanRow]] = {}
+    grouped: dict[tuple[str, str], list[tuple[SpanRow, Prompts]]] = {}
     for row in rows:
-        grouped.setdefault((wording_for(row.question).question, row.context), []).append(row)
+        wording = wording_for(row.question)
+        prompts = Prompts(tokenizer, wording, row.question, examples=False)
+        grouped.setdefault((wording.question, row.context), []).append((row, prompts))
     for (_, text), asked in grouped.items():
-        longest = max(Prompts(tokenizer, wording_for(row.question), row.question, False).overhead for row in asked)
-        size = max(min(WINDOW, context - longest - 128), 1)
-        for start, end in windows(text, tokenizer.token_starts(text), size, min(OVERLAP, size // 4)):
-            yield _passage(text, start, end, asked, tokenizer)
+        size = max(window_size(context, max(prompts.overhead for _, prompts in asked)), 1)
+        for start, end in windows_of(text, tokenizer, size):
+            yield _passage(text, start, end, asked)
 
 
-def _passage(text: str, start: int, end: int, rows: Sequence[SpanRow], tokenizer: Tokenizer) -> Passage:
+def _passage(text: str, start: int, end: int, asked: Sequence[tuple[SpanRow, Prompts]]) -> Passage:
     questions = []
     head: list[int] = []
     first = 0
     line = in_one_line(text[start:end])
-    for row in rows:
-        prompts = Prompts(tokenizer, wording_for(row.question), row.question, False)
+    for row, prompts in asked:
         prompt = prompts.about(text[start:end])
         if not head:
             head = prompt.tokens[: prompt.asked]
