@@ -5,7 +5,8 @@
 Held back by article, for choosing: five articles of SQuAD's development half (all their rows in 1.1 and 2.0), four in a
 hundred of DRCD's titles, eight in a hundred of DuReader's texts, and CMRC 2018's development half. Besides the sets' own
 unanswerable questions some are made: a question is put to the paragraph, of the same article where there is one, that
-shares most with it and does not hold its answer.
+shares most with it and does not hold its answer. Two samples of all that was held back: valid.jsonl to choose by,
+calibrate.jsonl to calibrate with.
 """
 
 import gzip
@@ -23,6 +24,10 @@ Row = dict[str, Any]
 DATA = Path(os.environ.get("PUNA_DATA", "../shared/data"))
 FIELDS = ("id", "context", "question", "answers", "unanswerable")
 COMPANY = 40  # texts among which the most similar is looked for, where there is no article
+SAMPLES = {
+    "valid": {"squad11": 100, "squad20": 100, "cmrc": 60, "drcd": 20, "dureader": 20},
+    "calibrate": {"squad20": 500, "squad11": 300, "cmrc": 120, "drcd": 40, "dureader": 40},
+}
 
 
 def load(name: str) -> list[Row]:
@@ -78,19 +83,32 @@ def unanswerable(rows: list[Row], share: float, draw: random.Random) -> list[Row
     return found
 
 
+def sample(sets: dict[str, list[Row]], counts: dict[str, int]) -> list[Row]:
+    """Draw so many rows of each set; a question that two sets share is asked once."""
+    draw = random.Random(0)
+    found: dict[tuple[str, str], Row] = {}
+    for name, count in counts.items():
+        new = {(row["context"], row["question"]): row for row in sets[name]}
+        new = {key: row for key, row in new.items() if key not in found}
+        found |= dict(draw.sample(sorted(new.items(), key=lambda item: item[0]), count))
+    return list(found.values())
+
+
 def main(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     draw = random.Random(0)
-    half, half2, sample = load("squad11/dev_a"), load("squad20/dev_a"), load("squad11/train_sample")
+    half, half2, train = load("squad11/dev_a"), load("squad20/dev_a"), load("squad11/train_sample")
     articles = held_back(half, "title", 5 / 24)
     seen: dict[tuple[str, str], Row] = {}
-    for row in sample + half + half2:
+    for row in train + half + half2:
         if row["title"] not in articles:
             seen.setdefault((row["context"], row["question"]), row)
     save(out, "squad", seen.values())
-    save(out, "squad-none", unanswerable(sample, 0.15, draw))
-    for name, rows in (("squad11", half), ("squad20", half2)):
-        save(out, f"valid-{name}", (row for row in rows if row["title"] in articles))
+    save(out, "squad-none", unanswerable(train, 0.15, draw))
+    valid = {
+        name: [row for row in rows if row["title"] in articles]
+        for name, rows in (("squad11", half), ("squad20", half2))
+    }
 
     chosen = load("cmrc2018/dev_a")
     known = {row["context"] for row in chosen + load("cmrc2018/trial")}
@@ -104,8 +122,11 @@ def main(out: Path) -> None:
     for name, rows in (("cmrc", cmrc), ("drcd", drcd), ("dureader", dureader)):
         save(out, name, rows)
     save(out, "chinese-none", unanswerable(cmrc + drcd + dureader, 0.12, draw))
-    for name, rows in (("cmrc", chosen), ("drcd", drcd_back), ("dureader", dureader_back)):
+    valid |= {"cmrc": chosen, "drcd": drcd_back, "dureader": dureader_back}
+    for name, rows in valid.items():
         save(out, f"valid-{name}", rows)
+    for name, counts in SAMPLES.items():
+        save(out, name, sample(valid, counts))
 
 
 if __name__ == "__main__":

@@ -7,18 +7,29 @@
 # checkpoint, a search from its last row; what is done is not done again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+: "${PUNA_DATA:?the folder of the data sets}"
 work=$1
-data=${PUNA_DATA:?the folder of the data sets}
 rows=$work/rows
+shipped=src/puna/readers/SmolLM2-135M-Instruct
 mkdir -p "$work"
 
 if [ ! -d "$rows" ]; then
     python train/prepare.py "$rows.part"
-    puna make-rows "$data/text_lm/wikitext2_valid.txt.gz" "$data"/docs_nursing_en/*.jsonl.gz \
-        "$data"/docs_handbook_en/docs.jsonl.gz "$rows.part/squad.jsonl" --limit 16000 -o "$rows.part/self-en.jsonl"
-    puna make-rows "$rows.part/cmrc.jsonl" "$rows.part/drcd.jsonl" --limit 11000 -o "$rows.part/self-zh.jsonl"
     mv "$rows.part" "$rows"
 fi
 learn() { # NAME OPTIONS...: train unless it is there
     [ -d "$work/$1" ] || puna train reader -o "$work/$1" --valid "$rows/valid.jsonl" "${@:2}"
 }
+every() { # NAMES...: their files
+    printf "$rows/%s.jsonl\n" "$@"
+}
+# English first, where a text is a third as long in tokens; then both languages.
+learn english $(every squad squad-none) --epochs 1
+learn both $(every squad squad-none cmrc dureader chinese-none) --init "$work/english" --epochs 0.5 --rate 4e-4
+learn reader $(every squad squad-none squad-none cmrc drcd dureader chinese-none) \
+    --init "$work/both" --epochs 0.8 --rate 4e-4 --seed 1
+
+python train/weigh.py "$work/reader" "$rows/valid.jsonl" "$work/weights" 0 0.15 0.3 0.5
+puna calibrate "$rows/calibrate.jsonl" --adapter "$work/reader" -o "$work/reader/calibration.json"
+rm -rf "$shipped"
+cp -r "$work/reader" "$shipped"
