@@ -1,9 +1,10 @@
-"""How well Puna answers, measured on public sets: exact search against greedy text by the same model and prompt.
+"""How well Puna answers, with its reader and without: exact search against greedy text by the same model and prompt.
 
-    python bench/answers.py --markdown docs/measured-answers.md
+    python train/prepare.py build/rows
+    python bench/answers.py build/rows --markdown docs/measured-answers.md
 
-Needs the default model (`puna pull`) and PUNA_DATA. Every row is kept in --output as it is done; the same command goes on
-from there.
+The rows are those that the reader's training held back. Needs the default model (`puna pull`) and, for the first command,
+PUNA_DATA. Every row is kept in --output as it is done; the same command goes on from there.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from statistics import fmean
 import torch
 
 import puna
+from puna.answer.adapters import SHIPPED
 from puna.answer.mixture import Window
 from puna.answer.normalise import NORMALISATIONS
 from puna.answer.prompt import Prompts, wording_for
@@ -27,7 +29,7 @@ from puna.answer.reader import Reader
 from puna.answer.spans import in_one_line
 from puna.decode.generate import generate
 from puna.decode.sampling import Sampling
-from puna.evaluate.calibrate import calibrate
+from puna.evaluate.calibrate import FOLDS, calibrate, measures
 from puna.evaluate.calibrate import observe as observe_windows
 from puna.evaluate.fit import Example
 from puna.evaluate.metrics import exact_match_and_f1
@@ -37,15 +39,15 @@ from puna.evaluate.rows import QuestionRow, question_row, read_rows, sample
 from puna.evaluate.summary import summarise
 
 SETS = {
-    "SQuAD 1.1": "squad11/dev_a",
-    "SQuAD 2.0": "squad20/dev_a",
-    "CMRC 2018": "cmrc2018/dev_a",
-    "DRCD": "drcd/dev",
-    "DuReader-robust": "dureader_robust/dev",
+    "SQuAD 1.1": "squad11",
+    "SQuAD 2.0": "squad20",
+    "CMRC 2018": "cmrc",
+    "DRCD": "drcd",
+    "DuReader-robust": "dureader",
 }
+MODELS = {"reader": SHIPPED, "plain": None}  # what is measured: the adapter of each
 ENGLISH = ("SQuAD 1.1", "SQuAD 2.0")
 NORMALISED = ("SQuAD 1.1", "CMRC 2018")  # on these, all ways to compare answers of different length are measured
-CALIBRATED = ("SQuAD 2.0", "CMRC 2018")  # and on these, what calibration does
 
 
 def greedy(reader: Reader, row: QuestionRow) -> dict[str, object]:
@@ -70,18 +72,19 @@ def greedy(reader: Reader, row: QuestionRow) -> dict[str, object]:
     }
 
 
-def measure(reader: Reader, name: str, row: QuestionRow, refusing: bool, normalise: bool) -> dict[str, object]:
+def measure(reader: Reader, row: QuestionRow, refusing: bool, normalise: bool) -> dict[str, object]:
     """Everything about one row."""
-    record: dict[str, object] = {"set": name, "id": row.id, "search": asdict(observe(reader, row, refusing))}
-    if name in CALIBRATED:
-        example = observe_windows(reader, row)
-        record["windows"] = [asdict(window) for window in example.windows] if example else []
-        record["right"] = sorted(example.right) if example else []
+    example = observe_windows(reader, row)
+    record: dict[str, object] = {
+        "search": asdict(observe(reader, row, refusing)),
+        "windows": [asdict(window) for window in example.windows] if example else [],
+        "right": sorted(example.right) if example else [],
+    }
     if normalise:
         record["normalised"] = {
             how: [exact_match_and_f1(row.question, answer.text, row.answers) for answer in answers]
             for how in NORMALISATIONS
-            if (answers := reader.ask(row.question, row.context, normalise=how).answers)
+            if (answers := reader.ask(row.question, row.context, normalise=how, calibration=None).answers)
         }
     record["greedy"] = greedy(reader, row)
     return record
@@ -89,25 +92,28 @@ def measure(reader: Reader, name: str, row: QuestionRow, refusing: bool, normali
 
 def records(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
     """Measure the rows that are not in the output file yet; give all."""
-    data = Path(os.environ["PUNA_DATA"])
     known = {}
     if arguments.output.exists():
         lines = [json.loads(line) for line in arguments.output.read_text("utf-8").splitlines()]
-        known = {(line["set"], line["id"]): line for line in lines}
-    reader = puna.load()
-    for name, place in SETS.items():
-        every = read_rows(data / f"{place}.jsonl.gz", question_row)
-        refusing = any(row.unanswerable for row in every)
-        limit = arguments.limit if name in ENGLISH else arguments.chinese
-        for number, row in enumerate(sample(every, limit), 1):
-            normalise = name in NORMALISED and number <= arguments.normalised
-            if (name, row.id) not in known or (normalise and "normalised" not in known[name, row.id]):
-                record = measure(reader, name, row, refusing, normalise)
-                with arguments.output.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(record, ensure_ascii=False) + "\n")
-                known[name, row.id] = record
-                print(f"\r{name}: {number} of {limit} ", end="", file=sys.stderr, flush=True)
-            yield known[name, row.id]
+        known = {(line["model"], line["set"], line["id"]): line for line in lines}
+    for model, adapter in MODELS.items():
+        reader = puna.load(adapter=adapter)
+        for name, place in SETS.items():
+            every = read_rows(arguments.rows / f"valid-{place}.jsonl", question_row)
+            refusing = any(row.unanswerable for row in every)
+            limit = arguments.limit if name in ENGLISH else arguments.chinese
+            for number, row in enumerate(sample(every, limit), 1):
+                normalise = model == "reader" and name in NORMALISED and number <= arguments.normalised
+                key = model, name, row.id
+                if key not in known or (normalise and "normalised" not in known[key]):
+                    known[key] = {
+                        **dict(zip(("model", "set", "id"), key, strict=True)),
+                        **measure(reader, row, refusing, normalise),
+                    }
+                    with arguments.output.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(known[key], ensure_ascii=False) + "\n")
+                    print(f"\r{model}, {name}: {number} of {limit} ", end="", file=sys.stderr, flush=True)
+                yield known[key]
 
 
 def observation(record: dict) -> Observation:
@@ -125,48 +131,54 @@ def example(record: dict) -> Example:
 
 def page(found: list[dict], limits: argparse.Namespace) -> str:
     """Write the tables as Markdown."""
+    by_set = {(m, name): [r for r in found if (r["model"], r["set"]) == (m, name)] for m in MODELS for name in SETS}
     lines = [
         "# Measured: answers",
         "",
-        f"Written by `python bench/answers.py --limit {limits.limit} --chinese {limits.chinese} --normalised "
-        f"{limits.normalised} --markdown docs/measured-answers.md`; {platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, torch {torch.__version__}. The model is the default one, SmolLM2-135M-Instruct "
-        f"(Q4_1), not trained for reading. {limits.limit} random rows of the English "
-        f"sets, {limits.chinese} of the Chinese (seed 0); exact match and F1 in percent, by "
-        "the official scripts' rules (SQuAD's; CMRC 2018's for the Chinese sets).",
+        f"Written by `python bench/answers.py ROWS --limit {limits.limit} --chinese {limits.chinese} --normalised "
+        f"{limits.normalised} --markdown docs/measured-answers.md` (ROWS: written by `python train/prepare.py ROWS`); "
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}. "
+        "The model is the default one, SmolLM2-135M-Instruct (Q4_1): *with* the reader that comes with Puna, and "
+        f"*without* (`--adapter none`). {limits.limit} random rows of the English sets, {limits.chinese} of the "
+        "Chinese, or all (seed 0), of articles that the reader has not learned from; they served to choose it, and some to calibrate "
+        "it. Exact match and F1 in percent, by the official scripts' rules (SQuAD's; CMRC 2018's for the Chinese sets), "
+        "by exact search, without calibration.",
         "",
-        "## Exact search against greedy text",
+        "## With the reader and without",
         "",
-        "The same model and prompt; greedy text is what it writes up to the end of the line. *Spans*: share of the "
-        "texts written that stand in the context word for word. *Proven*: searches that ended with the certificate.",
+        "*Greedy* is what the same model writes behind the same prompt, up to the end of the line; *spans*: the share of "
+        "that which stands in the text word for word. *Proven*: searches that ended with the certificate. Nodes, passes "
+        "and seconds are those of the search, a question's mean.",
         "",
-        "| set | search: EM | F1 | best of 5: EM | F1 | greedy: EM | F1 | spans | proven | nodes | passes |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| set | reader | EM | F1 | best of 5: EM | F1 | greedy: EM | F1 | spans | proven | nodes | passes | seconds |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    by_set = {name: [record for record in found if record["set"] == name] for name in SETS}
-    for name, rows in by_set.items():
-        s = summarise([observation(row) for row in rows], name == "SQuAD 2.0")
-        written = [row["greedy"] for row in rows]
-        em, f1, spans = (100 * fmean(float(w[key]) for w in written) for key in ("em", "f1", "span"))
-        lines.append(
-            f"| {name} | {s.em:.1f} | {s.f1:.1f} | {s.top5_em:.1f} | {s.top5_f1:.1f} | {em:.1f} | {f1:.1f} "
-            f"| {spans:.0f} % | {100 * s.exact_share:.0f} % | {s.nodes_per_question:.0f} | {s.passes_per_question:.1f} |"
-        )
-    s = summarise([observation(row) for row in by_set["SQuAD 2.0"]], True)
+    for name in SETS:
+        for model, word in (("plain", "without"), ("reader", "with")):
+            rows = by_set[model, name]
+            s = summarise([observation(row) for row in rows], name == "SQuAD 2.0")
+            written = [row["greedy"] for row in rows]
+            em, f1, spans = (100 * fmean(float(w[key]) for w in written) for key in ("em", "f1", "span"))
+            lines.append(
+                f"| {name} | {word} | {s.em:.1f} | {s.f1:.1f} | {s.top5_em:.1f} | {s.top5_f1:.1f} | {em:.1f} | {f1:.1f} "
+                f"| {spans:.0f} % | {100 * s.exact_share:.0f} % | {s.nodes_per_question:.0f} "
+                f"| {s.passes_per_question:.1f} | {s.seconds_per_question:.2f} |"
+            )
+    s = summarise([observation(row) for row in by_set["reader", "SQuAD 2.0"]], True)
     lines += [
         "",
-        f"SQuAD 2.0 holds questions without an answer. Of those that have one, search got EM {s.has_answer_em:.1f}, F1 "
-        f"{s.has_answer_f1:.1f}; {s.no_answer_accuracy:.1f} % of the others were seen as such.",
+        f"SQuAD 2.0 holds questions without an answer. Of those that have one, the reader got EM {s.has_answer_em:.1f}, "
+        f"F1 {s.has_answer_f1:.1f}; {s.no_answer_accuracy:.1f} % of the others were seen as such.",
         "",
         "## Ways to compare answers of different length",
         "",
         f"`--normalise` re-ranks the 32 most probable spans (see [how it works](how-it-works.md)); `sum` is the default. "
-        f"The first {limits.normalised} of the rows of each set, or all.",
+        f"With the reader, the first {limits.normalised} of the rows of each set, or all.",
         "",
         "| set | " + " | ".join(f"{how}: EM | F1 | best of 5: F1" for how in NORMALISATIONS) + " |",
         "|---" * (1 + 3 * len(NORMALISATIONS)) + "|",
     ]
-    compared = {name: by_set[name][: limits.normalised] for name in NORMALISED}
+    compared = {name: by_set["reader", name][: limits.normalised] for name in NORMALISED}
     compared["both"] = [row for rows in compared.values() for row in rows]
     for name, rows in compared.items():
         cells = []
@@ -179,26 +191,39 @@ def page(found: list[dict], limits: argparse.Namespace) -> str:
         "",
         "## Calibration",
         "",
-        "`puna calibrate` on the same rows, five folds, each judged by a fit on the others: how far the best answer's "
-        "probability is from how often it is right (ECE), its Brier score, and how well P(not in the text) tells "
-        "questions without an answer (AUROC; 0.5 is chance).",
+        "One calibration for all sets, as `puna calibrate` fits it: five folds, each judged by a fit on the other four. "
+        "How far the best answer's probability is from how often it is right (ECE), its Brier score, and how well P(not "
+        "in the text) tells questions without an answer (AUROC; 0.5 is chance).",
         "",
-        "| set | best answer right | ECE: raw | calibrated | Brier: raw | calibrated | AUROC: raw | calibrated |",
-        "|---|---|---|---|---|---|---|---|",
+        "| set | reader | best answer right | ECE: raw | calibrated | Brier: raw | calibrated | AUROC: raw "
+        "| calibrated |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name in CALIBRATED:
-        m = calibrate([example(row) for row in by_set[name] if row["windows"]], "", "sum")[0].measured
-        cells = [
-            m[key] for key in ("raw_ece", "ece", "raw_brier", "brier", "raw_no_answer_auroc", "no_answer_auroc")
-        ]
-        shown = " | ".join("–" if cell is None else f"{cell:.3f}" for cell in cells)
-        lines.append(f"| {name} | {100 * (m['accuracy'] or 0):.1f} % | {shown} |")
+    for model, word in (("plain", "without"), ("reader", "with")):
+        rows = [row for name in SETS for row in by_set[model, name] if row["windows"]]
+        _, held, raw = calibrate([example(row) for row in rows], "", "sum")
+        held = [held[n] for n in _places(len(rows))]
+        for name in [*SETS, "all"]:
+            mine = [n for n, row in enumerate(rows) if name in (row["set"], "all")]
+            after, before = ([each[n] for n in mine] for each in (held, raw))
+            cells = [
+                m[key] for key in ("ece", "brier", "no_answer_auroc") for m in (measures(before), measures(after))
+            ]
+            shown = " | ".join("–" if cell is None else f"{cell:.3f}" for cell in cells)
+            lines.append(f"| {name} | {word} | {100 * fmean(each.right for each in after):.1f} % | {shown} |")
     return "\n".join(lines) + "\n"
+
+
+def _places(count: int) -> list[int]:
+    """Where each row stands among what comes fold by fold."""
+    order = [n for fold in range(FOLDS) for n in range(fold, count, FOLDS)]
+    return sorted(range(count), key=order.__getitem__)
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=Path, help="the folder that train/prepare.py has written")
     parser.add_argument("--limit", type=int, default=100, help="rows of each English set")
     parser.add_argument(
         "--chinese", type=int, default=30, help="rows of each Chinese set; they take four times as long"

@@ -16,7 +16,7 @@ from puna.evaluate.reliability import aurc, auroc, brier_score, calibration_erro
 from puna.evaluate.rows import QuestionRow
 
 FEWEST = 20  # rows to fit on
-_FOLDS = 5
+FOLDS = 5
 _POINTS = 200  # of the stored curve
 
 
@@ -65,10 +65,10 @@ def calibrate(
     """
     enough(len(examples))
     held: list[Outcome] = []
-    for fold in range(_FOLDS):
-        rest = [example for n, example in enumerate(examples) if n % _FOLDS != fold]
+    for fold in range(FOLDS):
+        rest = [example for n, example in enumerate(examples) if n % FOLDS != fold]
         fitted = Calibration(model, normalise, len(rest), fit(rest), (), {})
-        held += [outcome(example, fitted) for example in examples[fold::_FOLDS]]
+        held += [outcome(example, fitted) for example in examples[fold::FOLDS]]
     raw = [outcome(example, None) for example in examples]
     measured = {
         "accuracy": float(np.mean([each.right for each in held])),
