@@ -141,8 +141,8 @@ def page(found: list[dict], limits: argparse.Namespace) -> str:
         "The model is the default one, SmolLM2-135M-Instruct (Q4_1): *with* the reader that comes with Puna, and "
         f"*without* (`--adapter none`). {limits.limit} random rows of the English sets, {limits.chinese} of the "
         "Chinese, or all (seed 0), of articles that the reader has not learned from; they served to choose it, and some "
-        "to calibrate it. Exact match and F1 in percent, by the official scripts' rules (SQuAD's; CMRC 2018's for the Chinese sets), "
-        "by exact search, without calibration.",
+        "to calibrate it. Exact match and F1 in percent, by the official scripts' rules (SQuAD's; CMRC 2018's for the "
+        "Chinese sets), by exact search, without calibration.",
         "",
         "## With the reader and without",
         "",
