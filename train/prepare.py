@@ -23,6 +23,7 @@ from typing import Any
 Row = dict[str, Any]
 DATA = Path(os.environ.get("PUNA_DATA", "../shared/data"))
 FIELDS = ("id", "context", "question", "answers", "unanswerable")
+SQUAD_BACK = 5 / 24  # of the articles of SQuAD's development half
 COMPANY = 40  # texts among which the most similar is looked for, where there is no article
 SAMPLES = {
     "valid": {"squad11": 100, "squad20": 100, "cmrc": 60, "drcd": 20, "dureader": 20},
@@ -98,7 +99,7 @@ def main(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     draw = random.Random(0)
     half, half2, train = load("squad11/dev_a"), load("squad20/dev_a"), load("squad11/train_sample")
-    articles = held_back(half, "title", 5 / 24)
+    articles = held_back(half, "title", SQUAD_BACK)
     seen: dict[tuple[str, str], Row] = {}
     for row in train + half + half2:
         if row["title"] not in articles:

@@ -18,7 +18,7 @@ from tests.train.rows import walks, write_rows
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ground")
-    write_tiny(folder / "tiny.gguf")
+    write_tiny(folder / "tiny.gguf", head=32, ffn=96)  # sizes that Puna's kernels train
     write_rows(folder / "rows.jsonl", walks(80))
     return folder
 

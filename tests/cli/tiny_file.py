@@ -20,8 +20,11 @@ def write_tiny(
     architecture: str = "llama",
     rope: str | None = None,
     words: Sequence[str] = (),
+    head: int = 8,
+    ffn: int = 48,
 ) -> Path:
-    """One layer, width 32, random weights; the vocabulary: the 256 bytes, and `words` with all their beginnings."""
+    """One layer, four heads, random weights; the vocabulary: the 256 bytes, and `words` with all their beginnings."""
+    width = 4 * head
     merges: dict[str, None] = {}
     for word in words:
         characters = [[_letter(byte) for byte in character.encode()] for character in word]
@@ -37,11 +40,11 @@ def write_tiny(
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(1)
     writer.add_context_length(1024)
-    writer.add_embedding_length(32)
-    writer.add_feed_forward_length(48)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(ffn)
     writer.add_head_count(4)
     writer.add_head_count_kv(2)
-    writer.add_rope_dimension_count(8)
+    writer.add_rope_dimension_count(head)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(10000.0)
     if rope:
@@ -56,14 +59,15 @@ def write_tiny(
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_chat_template(template)
-    writer.add_tensor("token_embd.weight", weights(len(tokens), 32))
-    writer.add_tensor("output_norm.weight", np.ones(32, np.float32))
-    shapes = {"attn_q": (32, 32), "attn_k": (16, 32), "attn_v": (16, 32), "attn_output": (32, 32)}
-    shapes |= {"ffn_gate": (48, 32), "ffn_up": (48, 32), "ffn_down": (32, 48)}
+    writer.add_tensor("token_embd.weight", weights(len(tokens), width))
+    writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
+    keys = 2 * head, width
+    shapes = {"attn_q": (width, width), "attn_k": keys, "attn_v": keys, "attn_output": (width, width)}
+    shapes |= {"ffn_gate": (ffn, width), "ffn_up": (ffn, width), "ffn_down": (width, ffn)}
     for name, shape in shapes.items():
         writer.add_tensor(f"blk.0.{name}.weight", weights(*shape))
     for name in ("attn_norm", "ffn_norm"):
-        writer.add_tensor(f"blk.0.{name}.weight", np.ones(32, np.float32))
+        writer.add_tensor(f"blk.0.{name}.weight", np.ones(width, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

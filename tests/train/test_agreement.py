@@ -81,10 +81,10 @@ def test_ask_says_what_was_trained(
 ) -> None:
     monkeypatch.setenv("PUNA_CACHE", str(tmp_path / "cache"))
     if dtype == torch.float32:
-        monkeypatch.setattr(training, "default_dtype", lambda device: dtype)
+        monkeypatch.setattr(training, "products_dtype", lambda config, device: dtype)
         monkeypatch.setattr(reading, "load_model", partial(load, dtype=dtype))
     draw = random.Random(f"{dtype} {whole}")
-    base = write_tiny(tmp_path / "tiny.gguf", words=[*(f" {word}" for word in WORDS), *HAN])
+    base = write_tiny(tmp_path / "tiny.gguf", words=[*(f" {word}" for word in WORDS), *HAN], head=32, ffn=96)
     recipe = Recipe(epochs=2, questions=8, rate=1e-2)
     order = Order(tmp_path / "trained", recipe, None if whole else LoRA(8, 16.0), model=str(base), dtype="fp32")
     session = Session("reader", order, Ranks("cpu"))

@@ -16,6 +16,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from puna.llama.config import LlamaConfig
+from puna.llama.linear import default_dtype
 from puna.native import training as native
 from puna.native.library import Engine
 from puna.train.packed import Packed
@@ -26,8 +27,21 @@ if TYPE_CHECKING:
 
 def trainer(config: LlamaConfig, dtype: torch.dtype) -> Engine | None:
     """Give the kernels that train a model of these sizes with products in `dtype`."""
-    whole = all(size % 32 == 0 for size in (config.width, config.ffn_width, config.head_dim))
-    return native.trainer(dtype) if whole else None
+    return native.trainer(dtype) if _whole(config) else None
+
+
+def products_dtype(config: LlamaConfig, device: torch.device | str) -> torch.dtype:
+    """Give the type that goes into products: the default one, but fp32 on a CPU for sizes that are no multiples of 32.
+
+    oneDNN's bf16 products of such sizes read past the ends of rows on AMX (its issue 5717), and here now and then gave
+    other bits from one run to the next.
+    """
+    odd = torch.device(device).type == "cpu" and not _whole(config)
+    return torch.float32 if odd else default_dtype(device)
+
+
+def _whole(config: LlamaConfig) -> bool:
+    return all(size % 32 == 0 for size in (config.width, config.ffn_width, config.head_dim))
 
 
 _GRAIN = 1 << 22  # bytes; what is kept is a multiple, so that batches of about one size need no new memory

@@ -13,10 +13,11 @@ import torch
 
 from puna.answer.adapters import SHIPPED, choose_adapter
 from puna.errors import InputError, ModelFileError
-from puna.llama.linear import default_dtype
+from puna.llama.config import LlamaConfig
 from puna.rank.pointer import LONGEST
 from puna.tokens.tokenizer import Tokenizer
 from puna.train.checkpoints import BEST, LAST, Checkpoints
+from puna.train.fused import products_dtype
 from puna.train.journal import BOARD, LOG, PICTURE, Journal, has_board
 from puna.train.loop import DivergedError, Examiner, Loop, Watch
 from puna.train.network import LoRA, Network, Weights
@@ -125,7 +126,7 @@ class Session:
         self.init = self._begin()
         if self.init is not None:
             self.lora = lora_of(self.init)
-        dtype = default_dtype(ranks.device)
+        dtype = products_dtype(LlamaConfig.from_dict(self.base.weights.config), ranks.device)
         network = Network(self.base.weights, dtype, self.lora, seed=order.recipe.seed)
         self.student = Student(network, order.recipe.seed)
         if self.init is not None:
