@@ -99,6 +99,12 @@ class Certificate:
     nodes: int
     passes: int
 
+    @property
+    def missed(self) -> float:
+        """Upper bound on the share that the spans that were not visited have in what all spans hold."""
+        every = self.found + self.unvisited
+        return self.unvisited / every if every else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:

@@ -31,8 +31,8 @@ _WORDS = {
         "wording": " (+1 wording)",
         "wordings": " (+{count} wordings)",
         "carries": "what the first answer loses (nats) when a sentence is hidden",
-        "certificate": "searched {nodes} nodes in {passes} passes: answers found hold {found:.1%} of the model's "
-        "probability, others at most {unvisited:.1%}, {outside:.1%} lies outside the text; {proof}",
+        "certificate": "searched {nodes} nodes in {passes} passes: spans not visited hold at most {missed:.1%} of what "
+        "all spans hold, {outside:.1%} of the model's probability lies outside the text; {proof}",
         "exact": "no better answer was missed",
         "bounded": "a better answer may have been missed (--exact makes sure)",
         "threshold": "the error rate asked for needs a probability of {threshold:.1%}",
@@ -52,8 +52,8 @@ _WORDS = {
         "wording": "（另有 1 种说法）",
         "wordings": "（另有 {count} 种说法）",
         "carries": "隐去某一句后第一个答案的损失（nat）",
-        "certificate": "搜索 {nodes} 个节点，{passes} 轮：已找到的答案占模型概率的 {found:.1%}，"
-        "其余至多 {unvisited:.1%}，原文之外 {outside:.1%}；{proof}",
+        "certificate": "搜索 {nodes} 个节点，{passes} 轮：没有访问的片段至多占全部片段的 {missed:.1%}，"
+        "模型概率的 {outside:.1%} 在原文之外；{proof}",
         "exact": "没有漏掉更好的答案",
         "bounded": "可能漏掉了更好的答案（--exact 可确保不漏）",
         "threshold": "所要求的错误率需要至少 {threshold:.1%} 的概率",
@@ -130,7 +130,9 @@ def print_reading(found: "Answers", *, stopped: bool) -> None:
         lines[0] = words["stopped"].format(read=coverage.read, characters=coverage.characters)
     if proof:
         lines.append(
-            words["certificate"].format(**asdict(proof), proof=words["exact" if proof.exact else "bounded"])
+            words["certificate"].format(
+                **asdict(proof), missed=proof.missed, proof=words["exact" if proof.exact else "bounded"]
+            )
         )
     if found.threshold is not None:
         lines.append(words["threshold"].format(threshold=found.threshold))
