@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# What rows without labels, few labels, and wrong answers do for a reader: small trainings in English, beside each other.
+#
+#     PUNA_DATA=../shared/data train/ablations.sh WORK > docs/measured-training.md
+#
+# All begin with the default model and the same seed, have the same recipe and are measured on the same rows, which are
+# of articles that none has seen. What was stopped goes on when it is run again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+: "${PUNA_DATA:?the folder of the data sets}"
+work=$1
+rows=$work/rows
+mkdir -p "$work"
+
+if [ ! -d "$rows" ]; then
+    python train/prepare.py "$rows.part" >&2
+    puna make-rows "$rows.part/squad.jsonl" --per-passage 2 -o "$rows.part/made.jsonl" >&2
+    head -n 1000 "$rows.part/squad.jsonl" > "$rows.part/few.jsonl" # all of the training set's sample, so texts of all kinds
+    mv "$rows.part" "$rows"
+fi
+learn() { # NAME ROWS... -- OPTIONS...: train on files of rows, and measure
+    local name=$1 files=()
+    shift
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        files+=("$rows/$1.jsonl")
+        shift
+    done
+    [ -d "$work/$name" ] || puna train reader "${files[@]}" -o "$work/$name" --valid "$rows/valid.jsonl" \
+        --epochs 1 "${@:2}" >&2
+    ask "$name" "$work/$name"
+}
+ask() { # NAME ADAPTER
+    for set in squad11 squad20; do
+        [ -s "$work/$1.$set.json" ] || {
+            puna eval qa "$rows/valid-$set.jsonl" --limit 300 --adapter "$2" --output "$work/$1.$set.jsonl" --json \
+                > "$work/$1.$set.part"
+            mv "$work/$1.$set.part" "$work/$1.$set.json"
+        }
+    done
+}
+
+ask plain none
+learn made made
+learn few few
+learn made-few few -- --init "$work/made"
+learn labelled squad squad-none
+learn made-labelled squad squad-none -- --init "$work/made"
+learn both squad squad-none made
+[ -s "$rows/hard.jsonl" ] || puna make-negatives "$rows/few.jsonl" --adapter "$work/labelled" -o "$rows/hard.jsonl" >&2
+learn again few -- --init "$work/labelled" --rate 2e-4
+learn hard hard -- --init "$work/labelled" --rate 2e-4 --among 1
+
+python - "$work" << 'END'
+import json, platform, os, sys
+
+WORDS = {
+    "plain": "no training",
+    "made": "rows that `puna make-rows` made, no labels",
+    "few": "1,000 labelled rows",
+    "made-few": "made rows, then 1,000 labelled ones",
+    "labelled": "11,641 labelled rows",
+    "made-labelled": "made rows, then labelled ones",
+    "both": "made and labelled rows together",
+    "again": "labelled rows, then 1,000 of them again",
+    "hard": "the same, with the wrong answers of `puna make-negatives`",
+}
+print("# Measured: what a reader learns from\n")
+print("Written by `train/ablations.sh WORK > docs/measured-training.md`;", platform.machine() + ",", os.cpu_count(), "cores.")
+print("Each row is a training of one pass (the default settings) from the default model; a second one goes on from the first.")
+print("300 rows of SQuAD 1.1 and 300 of SQuAD 2.0, of articles that none has seen, exact search, the pointer's weight 0.5.\n")
+print("| learned from | minutes | EM | F1 | best of 5: F1 | telling unanswerable (AUROC) | nodes |")
+print("|---|---|---|---|---|---|---|")
+for name, words in WORDS.items():
+    one, two = (json.load(open(f"{sys.argv[1]}/{name}.{each}.json")) for each in ("squad11", "squad20"))
+    minutes = "–"
+    if name != "plain":
+        log = [json.loads(line) for line in open(f"{sys.argv[1]}/{name}.training/log.jsonl")]
+        minutes = f"{sum(line.get('seconds', 0) for line in log) / 60:.0f}"
+    print(f"| {words} | {minutes} | {one['em']:.1f} | {one['f1']:.1f} | {one['top5_f1']:.1f}"
+          f" | {two['no_answer_auroc']:.3f} | {one['nodes_per_question']:.0f} |")
+END
