@@ -108,7 +108,11 @@ def print_why(found: "Answers") -> None:
     words = _WORDS[language(found.question)]
     supports = found.answers[0].why if found.answers else None
     if supports:
-        rows = [([f"{support.loss:+.2f}", _squeezed(support.sentence.text)], "") for support in supports]
+        losses = [(round(support.loss, 2) + 0.0, support) for support in supports]  # + 0.0: no "-0.00"
+        losses.sort(key=lambda each: (-each[0], each[1].source, each[1].sentence.start))
+        rows = [
+            ([f"{loss:+.2f}" if loss else "0.00", _squeezed(support.sentence.text)], "") for loss, support in losses
+        ]
         click.echo()
         _table([words["carries"]], rows)
 
