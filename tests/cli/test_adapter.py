@@ -114,7 +114,7 @@ def test_clear_lines(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "adapter_config.json").write_text("{}")
     (tmp_path / "bin" / "adapter_model.bin").write_bytes(b"\x80")
-    for name, code in {"hills": "MODEL", "no-such": "MISSING", "bin": "PICKLE", "tiny.gguf": "MISSING"}.items():
+    for name, code in {"hills": "MODEL", "no-such": "MISSING", "bin": "PICKLE", "tiny.gguf": "KIND"}.items():
         done = run(*ASK, *model, "--adapter", name, cwd=tmp_path)
         lines = done.stderr.splitlines()
         assert (done.returncode, done.stdout, len(lines)) == (2, "", 2)

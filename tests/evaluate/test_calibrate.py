@@ -20,9 +20,9 @@ from puna.evaluate.partial import Partial
 from puna.evaluate.plot import drawable, plot_calibration
 from puna.evaluate.reliability import calibration_error
 from puna.evaluate.rows import QuestionRow
-from puna.evaluate.write import write_whole
 from puna.llama.model import Llama
 from puna.tokens.tokenizer import Tokenizer
+from puna.weights.write import write_whole
 
 
 def random_outcomes(rng: random.Random, count: int, ties: bool) -> list[Outcome]:

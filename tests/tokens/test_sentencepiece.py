@@ -104,10 +104,10 @@ def test_merges_in_the_file_are_used():
     metadata = sentence_piece_metadata(processor)
     import numpy as np
 
-    from puna.tokens.gguf_vocab import _pairs_by_score  # the order they would be recovered in
+    from puna.tokens.gguf_vocab import pairs_by_score  # the order they would be recovered in
 
     kinds = {i: kind for i, kind in enumerate(metadata["tokenizer.ggml.token_type"]) if kind != 1}
-    pairs = _pairs_by_score(metadata["tokenizer.ggml.tokens"], kinds, np.asarray(metadata["tokenizer.ggml.scores"]))
+    pairs = pairs_by_score(metadata["tokenizer.ggml.tokens"], kinds, np.asarray(metadata["tokenizer.ggml.scores"]))
     del metadata["tokenizer.ggml.scores"]
     tokenizer = Tokenizer.from_gguf(metadata | {"tokenizer.ggml.merges": [" ".join(pair) for pair in pairs]})
     for text in BATTERY:

@@ -122,7 +122,7 @@ def test_a_result_that_cannot_be_written_is_not_lost(tiny, tmp_path, monkeypatch
     (tmp_path / "b").mkdir()
     assert run("a/out") > 3
     with monkeypatch.context() as patch:
-        patch.setattr(f"puna.{'train.result' if full else 'weights.adapter'}.place", full_disk)
+        patch.setattr(f"puna.{'export.folder' if full else 'weights.adapter'}.place", full_disk)
         with pytest.raises(PunaError, match=r"(?i)no space left"):
             run("b/out")
     assert not (tmp_path / "b" / "out").exists()

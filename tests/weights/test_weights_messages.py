@@ -17,9 +17,11 @@ ROOM = [
     "checkpoint",
     "folder",
     "gguf",
+    "gguf_adapter",
     "gguf_config",
     "layout",
     "names",
+    "retyped",
     "safetensors_header",
 ]
 CODES = sorted(

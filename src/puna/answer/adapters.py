@@ -1,12 +1,13 @@
 """Which adapter a model reads with: one of the user's, or the reader that Puna brings for this model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from puna.errors import ModelFileError
 from puna.rank.pointer import Pointer
-from puna.weights.adapter import ABOUT, CALIBRATION, Adapter, check_about, check_base, read_adapter
+from puna.weights.adapter import ABOUT, Adapter, check_about, check_base
+from puna.weights.gguf_adapter import calibration_of, open_adapter
 from puna.weights.safetensors_header import read_json
 
 SHIPPED = "shipped"
@@ -21,21 +22,23 @@ class Chosen(NamedTuple):
     calibration: Path
 
 
-def choose_adapter(wanted: str | Path | None, model: str, size: int, digest: Callable[[], str]) -> Chosen | None:
-    """Give the adapter of a folder, or for "shipped" Puna's own reader of this model, None if there is none.
+def choose_adapter(
+    wanted: str | Path | None, model: str, size: int, config: Mapping[str, Any], digest: Callable[[], str]
+) -> Chosen | None:
+    """Give the adapter of a folder or file, or for "shipped" Puna's own reader of this model, None if there is none.
 
-    `model`, `size`, `digest`: the model's name, bytes and sha256; it is hashed only where that decides. Raises
-    ModelFileError for what is no adapter, or one of another model.
+    `model`, `size`, `config`, `digest`: the model's name, bytes, configuration and sha256; it is hashed only where that
+    decides. Raises ModelFileError for what is no adapter, or one of another model.
     """
     if wanted is None:
         return None
-    folder = _shipped(size, digest) if wanted == SHIPPED else Path(wanted)
-    if folder is None:
+    path = _shipped(size, digest) if wanted == SHIPPED else Path(wanted)
+    if path is None:
         return None
-    adapter = read_adapter(folder)
+    adapter = open_adapter(path, config)
     if adapter.base is not None:
         check_base(adapter, model, digest())
-    return Chosen(adapter, folder / CALIBRATION)
+    return Chosen(adapter, calibration_of(path))
 
 
 def pointer_of(adapter: Adapter, width: int) -> Pointer | None:

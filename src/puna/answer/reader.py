@@ -48,10 +48,10 @@ def load(
 ) -> "Reader":
     """Load a model: a path, the name of a pulled model, or None for the default one.
 
-    `adapter`: a LoRA adapter's folder; None for the model as it is; "shipped" reads texts with the reader that Puna
-    brings for this model, if it brings one, while `rank` and `generate`, which ask what the model itself knows, go
-    without it (they load the plain weights when they are first called). A whole model's folder that was trained to read
-    brings its own prompt and pointer, which "shipped" stands for as well.
+    `adapter`: a LoRA adapter's folder or GGUF file; None for the model as it is; "shipped" reads texts with the reader
+    that Puna brings for this model, if it brings one, while `rank` and `generate`, which ask what the model itself knows,
+    go without it (they load the plain weights when they are first called). A whole model's folder that was trained to
+    read brings its own prompt and pointer, which "shipped" stands for as well.
     `device`: "cpu", "cuda" or "cuda:N"; None is a GPU where there is one. What it reads is kept for further questions,
     in at most `memory` bytes; and with `keep` also on disk, for other processes: in the user's cache, or in a folder of
     yours (a `KeptFolder` says how much that may take).
@@ -98,7 +98,7 @@ def load(
     own = read_own(path) if adapter == SHIPPED else None
     if own is not None:
         return made(Chosen(own, path / CALIBRATION))
-    chosen = choose_adapter(adapter, name, checkpoint.size_bytes, digest)
+    chosen = choose_adapter(adapter, name, checkpoint.size_bytes, checkpoint.config, digest)
     return made(chosen, (lambda: made(None)) if adapter == SHIPPED else None)
 
 

@@ -100,7 +100,7 @@ def bench(quick: bool, peers: str | None, output: str | None, model: str | None,
 
 
 def _folder(output: str) -> Path:
-    from puna.evaluate.write import told
+    from puna.weights.write import told
 
     folder = Path(output)
     with told(folder):
@@ -110,7 +110,7 @@ def _folder(output: str) -> Path:
 
 def _write(found: "Found", folder: Path) -> list[Path]:
     from puna.bench.report import contents
-    from puna.evaluate.write import write_whole
+    from puna.weights.write import write_whole
 
     files = []
     for name, content in contents(found).items():

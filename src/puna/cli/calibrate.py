@@ -99,7 +99,7 @@ def calibrate(
     from puna.evaluate.calibrate import enough, observe
     from puna.evaluate.partial import Partial
     from puna.evaluate.plot import drawable, plot_calibration
-    from puna.evaluate.write import write_whole
+    from puna.weights.write import write_whole
 
     enough(len(chosen))
     target, words = Path(output), _WORDS[language()]

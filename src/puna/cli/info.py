@@ -47,14 +47,14 @@ def info(model: str | None, adapter: Path | str | None, as_json: bool) -> None:
     """
     from puna.llama.describe import describe, describe_adapter
     from puna.weights.adapted import AdaptedCheckpoint
-    from puna.weights.adapter import read_adapter
     from puna.weights.checkpoint import open_checkpoint
+    from puna.weights.gguf_adapter import open_adapter
     from puna.weights.store import resolve
 
     checkpoint = open_checkpoint(resolve(model))
     facts = {**describe(checkpoint), "adapter": None}
     if adapter is not None:
-        found = read_adapter(adapter)
+        found = open_adapter(adapter, checkpoint.config)
         AdaptedCheckpoint(checkpoint, found)  # refuses what does not fit the model
         facts["adapter"] = describe_adapter(found, Path(adapter))
     if as_json:

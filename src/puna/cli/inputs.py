@@ -29,7 +29,7 @@ def _adapter_option(default: str | None, otherwise: str) -> Callable[[Any], Any]
             return default
         return None if value == "none" else Path(value)
 
-    text = f"Change the model by a LoRA adapter; default: {otherwise}."
+    text = f"Change the model by a LoRA adapter, a folder or a GGUF file; default: {otherwise}."
     return click.option("--adapter", metavar="FOLDER", callback=chosen, help=text)
 
 

@@ -36,6 +36,8 @@ _COMMANDS = (
     "make-rows",
     "make-negatives",
     "pull",
+    "export",
+    "quantize",
     "info",
     "kept",
     "bench",

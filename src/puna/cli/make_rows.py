@@ -81,9 +81,9 @@ def make_rows(
       puna make-rows book.txt manual.md notes.jsonl.gz -o rows.jsonl
     """
     from puna.evaluate.rows import opened
-    from puna.evaluate.write import writing
     from puna.train.make_rows import KINDS, Made
     from puna.train.make_rows import make_rows as rows_of
+    from puna.weights.write import writing
 
     if not 0 <= unanswerable <= 1:
         raise click.BadParameter(f"{unanswerable} is no share between 0 and 1", param_hint="--unanswerable")

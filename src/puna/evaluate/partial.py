@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from puna.answer.mixture import Window
 from puna.evaluate.fit import Example
 from puna.evaluate.rows import QuestionRow
-from puna.evaluate.write import told, write_whole
+from puna.weights.write import told, write_whole
 
 _Item = TypeVar("_Item")
 

@@ -12,9 +12,10 @@ from puna.llama.packed import engine_for
 from puna.llama.rope_config import RopeConfig
 from puna.tokens.folder_vocab import read_folder
 from puna.tokens.tokenizer import Tokenizer
-from puna.weights.adapter import CALIBRATION, Adapter
+from puna.weights.adapter import Adapter
 from puna.weights.blocks import FORMATS
 from puna.weights.checkpoint import Checkpoint
+from puna.weights.gguf_adapter import calibration_of
 from puna.weights.safetensors_header import ITEM_BYTES
 from puna.weights.store import read_manifest
 
@@ -54,7 +55,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def describe_adapter(adapter: Adapter, folder: Path) -> dict[str, Any]:
+def describe_adapter(adapter: Adapter, path: Path) -> dict[str, Any]:
     """Collect what `info` lists of an adapter; `base` is the name of the model that it says it is for."""
     pairs = adapter.matrices.values()
     return {
@@ -64,7 +65,7 @@ def describe_adapter(adapter: Adapter, folder: Path) -> dict[str, Any]:
         "ranks": sorted({len(a) for a, _ in pairs}),
         "parameters": sum(a.numel() + b.numel() for a, b in pairs),
         "examples": adapter.examples,
-        "calibrated": (folder / CALIBRATION).exists(),
+        "calibrated": calibration_of(path).exists(),
     }
 
 

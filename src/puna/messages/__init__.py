@@ -3,7 +3,20 @@
 One line each, no full stop; `{name}` is filled from the error's parameters.
 """
 
-from puna.messages import adapters, bench, decode, evaluate, inputs, kept, models, pull, tokens, train, weights
+from puna.messages import (
+    adapters,
+    bench,
+    decode,
+    evaluate,
+    export,
+    inputs,
+    kept,
+    models,
+    pull,
+    tokens,
+    train,
+    weights,
+)
 from puna.messages.message import Message
 
 __all__ = ["MESSAGES", "Message"]
@@ -17,6 +30,7 @@ MESSAGES: dict[str, Message] = {
     **decode.MESSAGES,
     **tokens.MESSAGES,
     **evaluate.MESSAGES,
+    **export.MESSAGES,
     **train.MESSAGES,
     **bench.MESSAGES,
     **kept.MESSAGES,

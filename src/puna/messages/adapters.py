@@ -6,11 +6,11 @@ MESSAGES: dict[str, Message] = {
     "E-ADAPTER-MISSING": Message(
         (
             "{path} is no adapter: there is no {name} in it",
-            "give a folder with adapter_config.json and adapter_model.safetensors, or --adapter none",
+            "give a folder with adapter_config.json and adapter_model.safetensors, a GGUF file of one, or --adapter none",
         ),
         (
             "{path} 不是适配器：其中没有 {name}",
-            "请给出含有 adapter_config.json 和 adapter_model.safetensors 的文件夹，或用 --adapter none",
+            "请给出含有 adapter_config.json 和 adapter_model.safetensors 的文件夹或 GGUF 文件，或用 --adapter none",
         ),
     ),
     "E-ADAPTER-KIND": Message(

@@ -16,7 +16,7 @@ from puna.tokens.vocabulary import BYTE_OF, Control, Vocabulary, hidden_name, lo
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 _NAMES = ("bos", "eos", "eot", "eom", "unknown")
 
-_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+GPT2_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -41,11 +41,11 @@ class _Splitting(NamedTuple):
 _SPLITTINGS: dict[str, _Splitting] = {
     # llama.cpp's own fallback, used by it for files without `tokenizer.ggml.pre` too: punctuation first,
     # then GPT-2's words, then numbers, then digits by threes from the left.
-    "default": _Splitting((r"[\p{P}$+<=>\^~|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]")),
-    "gpt-2": _Splitting((_GPT2,)),
+    "default": _Splitting((r"[\p{P}$+<=>\^~|]+", GPT2_WORDS, r"\p{N}+", r"[0-9][0-9][0-9]")),
+    "gpt-2": _Splitting((GPT2_WORDS,)),
     "qwen2": _Splitting((_QWEN2,), nfc=True),
     "tekken": _Splitting((_TEKKEN,), whole_words=True, adds_bos=True),
-    **dict.fromkeys(("smollm", "starcoder", "refact"), _Splitting((r"\p{N}", _GPT2))),
+    **dict.fromkeys(("smollm", "starcoder", "refact"), _Splitting((r"\p{N}", GPT2_WORDS))),
     **dict.fromkeys(("dbrx", "smaug-bpe"), _Splitting((_LLAMA3,))),
     **dict.fromkeys(
         ("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"),
@@ -85,6 +85,12 @@ def adds_bos(metadata: Mapping[str, Any]) -> bool:
         return True
     splitting = _SPLITTINGS.get(str(metadata.get("tokenizer.ggml.pre") or "default"))
     return splitting is not None and splitting.adds_bos
+
+
+def splitting_name(patterns: tuple[str, ...], whole_words: bool, nfc: bool) -> str | None:
+    """Give llama.cpp's name for cutting text by these patterns before merging; None where it has none."""
+    wanted = (patterns, whole_words, nfc)
+    return next((name for name, each in _SPLITTINGS.items() if each[:3] == wanted), None)
 
 
 def token_id(metadata: Mapping[str, Any], name: str, size: int) -> int | None:
@@ -227,7 +233,7 @@ def _sentence_piece(metadata: Mapping[str, Any], pieces: Sequence[str], kinds: M
         scores = _numbers(metadata, "scores", len(pieces))
         if scores is None:
             raise damaged("it has neither scores nor merges")
-        pairs = _pairs_by_score(pieces, kinds, scores)
+        pairs = pairs_by_score(pieces, kinds, scores)
     unknown = token_id(metadata, "unknown", len(pieces))
     if unknown is None:
         unknown = next((i for i, kind in kinds.items() if kind == UNKNOWN), None)
@@ -244,7 +250,7 @@ def _sentence_piece(metadata: Mapping[str, Any], pieces: Sequence[str], kinds: M
     return Vocabulary(core, pieces, controls, verbatim, byte_level=False, prefix="every" if dummy else "none")
 
 
-def _pairs_by_score(pieces: Sequence[str], kinds: Mapping[int, int], scores: np.ndarray) -> list[tuple[str, str]]:
+def pairs_by_score(pieces: Sequence[str], kinds: Mapping[int, int], scores: np.ndarray) -> list[tuple[str, str]]:
     """Recover the merges: every way to make an ordinary piece of two, the pieces in the order of their scores."""
     ids = {piece: i for i, piece in enumerate(pieces) if i not in kinds}
     pairs: list[tuple[str, str]] = []

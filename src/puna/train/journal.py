@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from puna.evaluate.plot import drawable
-from puna.evaluate.write import told, write_whole
+from puna.weights.write import told, write_whole
 
 LOG, PICTURE, BOARD = "log.jsonl", "curves.png", "tensorboard"
 

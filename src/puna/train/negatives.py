@@ -14,8 +14,8 @@ from puna.answer.settings import Settings
 from puna.errors import InputError
 from puna.evaluate.metrics import exact_match_and_f1
 from puna.evaluate.partial import Lines
-from puna.evaluate.write import writing
 from puna.train.rows import SpanRow
+from puna.weights.write import writing
 
 _ROOM = 128  # nodes that a search may open: one or two passes, which find nearly all that is worth finding
 

@@ -1,15 +1,9 @@
 """What was trained, as others read it: an adapter, or a model's folder."""
 
-import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from puna.errors import InputError
@@ -18,8 +12,7 @@ from puna.train.matrices import STACKS, TARGETS
 from puna.train.network import Layer, LoRA, Weights
 from puna.train.ranks import fill, whole
 from puna.train.student import Student
-from puna.weights.adapter import POINTER, Adapter
-from puna.weights.store import place
+from puna.weights.adapter import Adapter
 
 _NORMS = ("input_layernorm", "post_attention_layernorm")
 
@@ -95,44 +88,6 @@ def tensors_of(student: Student) -> Iterator[tuple[str, Tensor]]:
     yield "model.norm.weight", whole(network.norm)
     if not config.tied:
         yield "lm_head.weight", whole(network.head)
-
-
-def write_folder(
-    path: Path,
-    tensors: Mapping[str, Tensor],
-    pointer: Mapping[str, Tensor],
-    config: Mapping[str, Any],
-    dtype: torch.dtype,
-    files: Mapping[str, Any],
-) -> None:
-    """Write a model's folder, whole or not at all, where there is none yet: weights, `config.json`, and others.
-
-    A `pointer` has a file of its own: to those who do not know it a model's weights are what they are elsewhere.
-
-    Raises InputError where it cannot be written.
-    """
-    path = path.resolve()
-    staged = path.with_name(f".{path.name}.{os.getpid()}.new")
-    contents = {"config.json": {**config, "dtype": str(dtype).removeprefix("torch.")}, **files}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staged.mkdir()
-        for file, values in (("model.safetensors", tensors), (POINTER, pointer)):
-            if values:
-                stored = {name: tensor.to(dtype).contiguous() for name, tensor in values.items()}
-                save_file(stored, staged / file, {"format": "pt"})
-        for name, content in contents.items():
-            if not isinstance(content, bytes):
-                content = json.dumps(content, ensure_ascii=False, indent=1).encode() + b"\n"
-            (staged / name).write_bytes(content)
-        if path.exists():
-            path.rmdir()
-        place(staged, path, aside=staged)
-    except (OSError, SafetensorError) as error:
-        reason = str(getattr(error, "strerror", None) or error).lower()
-        raise InputError("E-OUTPUT-WRITE", path=path, reason=reason) from None
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
 
 
 def pointer_tensors(student: Student) -> dict[str, Tensor]:

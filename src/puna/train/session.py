@@ -13,6 +13,7 @@ import torch
 
 from puna.answer.adapters import SHIPPED, choose_adapter
 from puna.errors import InputError, ModelFileError
+from puna.export.folder import tokenizer_of, write_folder
 from puna.llama.config import LlamaConfig
 from puna.rank.pointer import LONGEST
 from puna.tokens.tokenizer import Tokenizer
@@ -23,22 +24,19 @@ from puna.train.loop import DivergedError, Examiner, Loop, Watch
 from puna.train.network import LoRA, Network, Weights
 from puna.train.ranks import Ranks
 from puna.train.recipe import Recipe
-from puna.train.result import adapter_of, extracted, go_on, lora_of, pointer_tensors, tensors_of, write_folder
+from puna.train.result import adapter_of, extracted, go_on, lora_of, pointer_tensors, tensors_of
 from puna.train.scratch import Scratch, Sizes, byte_tokenizer
 from puna.train.student import Student
 from puna.train.trees import Passage
-from puna.weights.adapter import ABOUT, FORMAT, Adapter, check_base, folder_name, read_adapter, write_adapter
-from puna.weights.checkpoint import Checkpoint, open_checkpoint
+from puna.weights.adapter import ABOUT, FORMAT, Adapter, check_base, folder_name, write_adapter
+from puna.weights.checkpoint import open_checkpoint
+from puna.weights.gguf_adapter import open_adapter
 from puna.weights.identity import model_digest
 from puna.weights.kept_folder import KeptFolder, kept_dir
 from puna.weights.store import resolve
 
 _GOOD = "last-good"  # folder of what is written where the numbers end
 _OURS = frozenset({LAST, BEST, LOG, PICTURE, BOARD, _GOOD})
-_TOKENIZER = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
-    *("chat_template.jinja", "generation_config.json"),
-)
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
@@ -99,17 +97,6 @@ class Base:
         return cls(
             Scratch(config, seed), tokenizer, "scratch", hashlib.sha256(about.encode()).hexdigest(), 1, files
         )
-
-
-def tokenizer_of(path: Path, checkpoint: Checkpoint) -> tuple[Tokenizer, Mapping[str, Any]]:
-    """Give a model's tokenizer, and the files that hold it in a folder: their bytes, or what JSON is to say."""
-    if checkpoint.tokenizer_metadata is not None:
-        tokenizer = Tokenizer.from_gguf(checkpoint.tokenizer_metadata)
-        return tokenizer, tokenizer.files()
-    folder = path if path.is_dir() else path.parent
-    return Tokenizer.from_folder(folder), {
-        name: (folder / name).read_bytes() for name in _TOKENIZER if (folder / name).exists()
-    }
 
 
 class Session:
@@ -195,10 +182,12 @@ class Session:
         """Give the adapter to go on from: the one named, else for fitting the reader that Puna brings, if it does."""
         base, wanted = self.base, self.order.init
         if wanted is not None:
-            found = read_adapter(wanted)
+            found = open_adapter(wanted, base.weights.config)
             check_base(found, base.name, base.sha256)
             return found
-        chosen = choose_adapter(SHIPPED, base.name, base.size, lambda: base.sha256) if self.kind == "fit" else None
+        if self.kind != "fit":
+            return None
+        chosen = choose_adapter(SHIPPED, base.name, base.size, base.weights.config, lambda: base.sha256)
         return chosen.adapter if chosen else None
 
     def _check_folders(self) -> None:
@@ -237,7 +226,9 @@ class Session:
             pointer = pointer_tensors(self.student) if self._points else {}
             if self.ranks.first:
                 files = {**base.files, ABOUT: {"format": FORMAT, **about}}
-                write_folder(path, tensors, pointer, base.weights.config, DTYPES[order.dtype], files)
+                shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+                config, dtype = base.weights.config, DTYPES[order.dtype]
+                write_folder(path, shapes, tensors.__getitem__, pointer, config, dtype, files)
             return
         if self.ranks.first:
             write_adapter(path, adapter, dtype=DTYPES[order.dtype])

@@ -117,7 +117,7 @@ def read_adapter(path: str | Path) -> Adapter:
         if (a.ndim, b.ndim, *a.shape[:1], *b.shape[-1:]) != (2, 2, rank, rank):
             raise refuse("E-ADAPTER-FACTORS", path / WEIGHTS, name=matrix, a=(*a.shape,), b=(*b.shape,), rank=rank)
         scale[matrix] = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-    _check_finite(path / WEIGHTS, matrices, extra)
+    check_finite(path / WEIGHTS, matrices, extra)
     return Adapter(matrices, scale, extra, about, about.get("name") or folder_name(path))
 
 
@@ -132,7 +132,7 @@ def read_own(folder: Path) -> Adapter | None:
     about, path = read_json(folder / ABOUT), folder / POINTER
     check_about(folder / ABOUT, about)
     extra = _read_tensors(path) if path.exists() else {}
-    _check_finite(path, {}, extra)
+    check_finite(path, {}, extra)
     found = Adapter({}, {}, extra, about, about.get("name") or folder_name(folder))
     return found if extra or not found.examples else None
 
@@ -185,7 +185,7 @@ def write_adapter(path: str | Path, adapter: Adapter, *, dtype: torch.dtype | No
     about = {"format": FORMAT, "name": folder_name(path), **adapter.about}
     check_about(path / ABOUT, about)
     config = _config_of(path, adapter)
-    _check_finite(path, adapter.matrices, adapter.extra)
+    check_finite(path, adapter.matrices, adapter.extra)
     tensors = {f"{OWN}{name}": tensor for name, tensor in adapter.extra.items()}
     for name, (a, b) in adapter.matrices.items():
         module = PREFIX + name.removesuffix(".weight")
@@ -296,7 +296,8 @@ def _told(path: Path) -> Iterator[None]:
         raise refuse("E-ADAPTER-WRITE", path, reason=getattr(error, "strerror", None) or error) from None
 
 
-def _check_finite(path: Path, matrices: Mapping[str, tuple[Tensor, Tensor]], extra: Mapping[str, Tensor]) -> None:
+def check_finite(path: Path, matrices: Mapping[str, tuple[Tensor, Tensor]], extra: Mapping[str, Tensor]) -> None:
+    """Raise `ModelFileError` where a tensor of an adapter holds what is no number."""
     for name, tensors in (*matrices.items(), *((name, (tensor,)) for name, tensor in extra.items())):
         if not all(bool(tensor.isfinite().all()) for tensor in tensors):
             raise refuse("E-ADAPTER-NUMBER", path, name=name)
@@ -341,9 +342,16 @@ def _pairs(path: Path, found: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, T
         if not match or not _MATRIX.fullmatch(f"{match[1]}.weight"):
             raise refuse("E-ADAPTER-TENSOR", path, name=key)
         parts.setdefault(f"{match[1]}.weight", {})[match[2]] = tensor
+    return check_factors(path, parts)
+
+
+def check_factors(path: Path, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Give A and B of each matrix; raise `ModelFileError` for what is no matrix of a Llama, or lacks one of them."""
     if not parts:
         raise refuse("E-ADAPTER-EMPTY", path)
     for name, pair in parts.items():
+        if not _MATRIX.fullmatch(name):
+            raise refuse("E-ADAPTER-TENSOR", path, name=name)
         if len(pair) < 2:
             raise refuse("E-ADAPTER-PAIR", path, name=name)
     return {name: (pair["A"], pair["B"]) for name, pair in parts.items()}

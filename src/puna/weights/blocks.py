@@ -183,6 +183,14 @@ if hasattr(os, "register_at_fork"):  # not on Windows; threads do not live on in
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
+def chunked(work: Callable[[slice], None], rows: int, width: int) -> None:
+    """Do `work` for slices that tile so many rows of so many weights, on a few threads, and wait for all of them."""
+    step = max(1, _CHUNK_ITEMS // max(1, width))
+    # An error of any part is raised here, so that nothing of the memory's past remains in what they fill.
+    for _ in _pool().map(work, [slice(at, at + step) for at in range(0, rows, step)]):
+        pass
+
+
 def dequantize(
     raw: Tensor, kind: str, dtype: torch.dtype = torch.float32, change: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
@@ -209,23 +217,18 @@ def dequantize(
         if change is not None:
             raise ValueError(f"{kind} rows are not quantised")
         return _plain(raw, _PLAIN[kind], dtype, shape)
-    step = max(1, _CHUNK_ITEMS // max(1, shape[-1]))
     # The threads are outside of a caller's inference mode, and may write only to tensors that are, too.
     with torch.inference_mode(False):
         rows = raw.reshape(-1, raw.shape[-1])
         dense = torch.empty((len(rows), shape[-1]), dtype=dtype, device="cpu")
 
-    def fill(start: int) -> int:
-        part = slice(start, start + step)
+    def fill(part: slice) -> None:
         chunk = _QUANTISED[kind](rows[part].reshape(-1, form.bytes)).view(-1, shape[-1])
         if change is not None:  # while it stays in the processor's cache
             chunk.addmm_(change[0][part], change[1])
         dense[part] = chunk
-        return len(chunk)
 
-    # The chunks tile the rows, and the sum waits for all of them: nothing of the memory's past remains.
-    if sum(_pool().map(fill, range(0, len(rows), step))) != len(rows):
-        raise RuntimeError("a part of a tensor was not dequantised")
+    chunked(fill, len(rows), shape[-1])
     return dense.view(shape)
 
 

@@ -1,0 +1,1 @@
+"""A model in another form: GGUF files, folders, other types, and what a type costs."""
