@@ -107,6 +107,9 @@ def tokenizer_of(path: Path, checkpoint: Checkpoint) -> tuple[Tokenizer, Mapping
         tokenizer = Tokenizer.from_gguf(checkpoint.tokenizer_metadata)
         return tokenizer, tokenizer.files()
     folder = path if path.is_dir() else path.parent
+    if not (folder / "tokenizer.json").exists():  # in its makers' own form, which other programs may not read
+        tokenizer = Tokenizer.from_folder(folder)
+        return tokenizer, tokenizer.files()
     return Tokenizer.from_folder(folder), {
         name: (folder / name).read_bytes() for name in _TOKENIZER if (folder / name).exists()
     }
