@@ -91,7 +91,7 @@ def tokenizer_of(kind, folder, monkeypatch):
         core = train_byte_level(LLAMA3, size=300)
         core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         core.decoder = decoders.ByteLevel()
-        return Tokenizer.from_folder(write_folder(folder, core))
+        return Tokenizer.from_folder(write_folder(folder, core, tokenizer_config={"eos_token": "<|eos|>"}))
     if kind == "gguf sentencepiece":
         return Tokenizer.from_gguf(sentence_piece_metadata(train_sentence_piece(vocab_size=500)))
     if kind == "tekken":

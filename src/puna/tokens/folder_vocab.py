@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -105,7 +106,14 @@ def _from_own(metadata: dict[str, Any], settings: _Settings, listed: Mapping[str
             raise damaged(f"token id {i} is not in the vocabulary")
         kinds[i] = CONTROL if kinds[i] != NORMAL or may_be_control(pieces[i]) else NORMAL
     prompt = tuple(begins[:1]) if adds_bos(metadata) else ()
-    return _Found(vocabulary_from_gguf(metadata), begins, ends, prompt)
+    if settings.config.get("add_prefix_space") is False:
+        metadata["tokenizer.ggml.add_space_prefix"] = False
+    vocabulary = vocabulary_from_gguf(metadata)
+    if (
+        vocabulary.prefix == "every" and settings.config.get("legacy") is False
+    ):  # how Transformers puts it since 2023
+        vocabulary = replace(vocabulary, prefix="first", doubles=False)
+    return _Found(vocabulary, begins, ends, prompt)
 
 
 def _added_later(settings: _Settings, listed: Mapping[str, Any]) -> dict[int, tuple[str, bool]]:

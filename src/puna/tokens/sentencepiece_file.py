@@ -8,7 +8,7 @@ from math import isnan
 from typing import Any, NamedTuple
 
 from puna.errors import ModelFileError
-from puna.tokens.gguf_vocab import CONTROL, NORMAL, UNKNOWN, damaged
+from puna.tokens.gguf_vocab import BYTE, CONTROL, NORMAL, UNKNOWN, damaged
 from puna.tokens.protobuf import BYTES, FIXED32, VARINT, as_float, fields
 
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3  # of the model
@@ -82,6 +82,8 @@ def _piece(message: bytes) -> _Piece:
             kind = value
     if not text or isnan(score):
         raise ValueError("a piece has no text, or a score that is no number")
+    if not NORMAL <= kind <= BYTE:
+        raise ValueError(f"a piece of kind {kind}")
     return _Piece(text, score, kind)
 
 
