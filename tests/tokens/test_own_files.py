@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puna.errors import ModelFileError, PunaError
-from puna.tokens import own_files, ranked_files
+from puna.tokens import files, ranked_files
 from puna.tokens.tokenizer import Tokenizer
 from tests.tokens.battery import battery
 from tests.tokens.conftest import BATTERY, mixed_texts
@@ -392,11 +392,21 @@ def test_the_work_of_finding_merges_is_bounded(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tekken.json", "tokenizer.model", "config.json"])
-def test_files_beyond_all_bounds_are_not_read(tmp_path, name, monkeypatch):
+def test_files_beyond_all_bounds_are_not_read(tmp_path, name):
     write_sentence_piece(tmp_path)
     with (tmp_path / name).open("wb") as file:
-        file.truncate(own_files.LARGEST + 1)  # a hole: it takes no room on the disk
+        file.truncate(files.LARGEST + 1)  # a hole: it takes no room on the disk
     check_refused(tmp_path, "E-TOKENIZER-SIZE")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tekken.json", "tokenizer_config.json"])
+def test_json_of_very_many_values_is_not_read(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("puna.tokens.files._VALUES", 1000)
+    write_sentence_piece(tmp_path)
+    (tmp_path / name).write_text("[" + "{}," * 1001 + "1]")
+    check_refused(tmp_path, "E-TOKENIZER-DAMAGED")
+    with pytest.raises(ModelFileError, match="more than 1000 values"):
+        Tokenizer.from_folder(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tekken.json", "tokenizer.model"])

@@ -9,8 +9,9 @@ from typing import Any, Literal, NamedTuple
 import tokenizers
 
 from puna.errors import ModelFileError
+from puna.tokens.files import parse_json, read_bounded
 from puna.tokens.gguf_vocab import CONTROL, NORMAL, USER_DEFINED, adds_bos, damaged, token_id, vocabulary_from_gguf
-from puna.tokens.own_files import own_metadata, read_bounded
+from puna.tokens.own_files import own_metadata
 from puna.tokens.vocabulary import BYTE_OF, Control, Vocabulary, hidden_name, looks_like_control, may_be_control
 
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
@@ -133,7 +134,7 @@ def _added_later(settings: _Settings, listed: Mapping[str, Any]) -> dict[int, tu
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(read_bounded(path).decode("utf-8"))
+        content = parse_json(read_bounded(path))
     except FileNotFoundError:
         return {}
     except (ValueError, RecursionError) as error:

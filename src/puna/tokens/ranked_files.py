@@ -6,13 +6,13 @@ converters write it, so that there is one way to build it.
 
 import base64
 import binascii
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from puna.errors import ModelFileError
+from puna.tokens.files import parse_json
 from puna.tokens.gguf_vocab import CONTROL, NORMAL, TEKKEN, damaged
-from puna.tokens.merges import merges_in_order, spelled
+from puna.tokens.merges import LONGEST, merges_in_order, spelled
 from puna.tokens.vocabulary import BYTE_OF
 
 _CHARACTER_OF = {byte: character for character, byte in BYTE_OF.items()}
@@ -74,7 +74,7 @@ _TEKKEN_CONTROLS = (
     *("[/TOOL_RESULTS]", "[TOOL_CALLS]", "[IMG]", "<pad>", "[IMG_BREAK]", "[IMG_END]", "[PREFIX]", "[MIDDLE]"),
     *("[SUFFIX]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]"),
 )  # of files that name none; later ones name their own
-_MOST = 1 << 20  # ids of a vocabulary; Llama 4's has 202,048
+_MOST = 1 << 19  # ids of a vocabulary; Llama 4's has 202,048
 
 
 def tiktoken_metadata(content: bytes) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def tiktoken_metadata(content: bytes) -> dict[str, Any]:
 def tekken_metadata(content: bytes) -> dict[str, Any]:
     """Read a tekken.json. Raises ModelFileError if it is damaged or cuts text by a pattern of its own."""
     try:
-        data = json.loads(content)
+        data = parse_json(content)
         config, vocab = data["config"], data["vocab"]
         pattern, size, count = config["pattern"], config["default_vocab_size"], config["default_num_special_tokens"]
         named = _by_rank(data.get("special_tokens") or (), "token_str")
@@ -139,8 +139,8 @@ def _decoded(token: Any, where: str) -> bytes:
         found = base64.b64decode(token, validate=True)
     except (TypeError, ValueError, binascii.Error):
         found = b""
-    if not found:
-        raise damaged(f"{where} is no base64")
+    if not 1 <= len(found) <= LONGEST:
+        raise damaged(f"{where} is no base64 of at most {LONGEST} bytes")
     return found
 
 

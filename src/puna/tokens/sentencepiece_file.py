@@ -17,7 +17,7 @@ _MODEL_TYPE, _SUFFIX, _BOS, _EOS = 3, 24, 46, 47  # of the trainer's settings
 _CHARSMAP, _DUMMY_PREFIX, _EXTRA_SPACES, _ESCAPE = 2, 3, 4, 5  # of the normaliser's
 _MODELS = {1: "t5", 2: "llama"}  # unigram and BPE, by their names in GGUF
 _OTHERS = {3: "words", 4: "characters"}
-_MOST = 1 << 20  # pieces; Gemma's file, the largest in use, has 262 thousand
+_MOST = 1 << 19  # pieces; Gemma's file, the largest in use, has 262 thousand
 
 
 class _Piece(NamedTuple):
