@@ -1,6 +1,6 @@
 """The makers' own tokenizers, in a process of their own: runs in the environment of fetch_vocabularies.py, without Puna.
 
-    python own_tokenizers.py NAME FILE < {"texts": [...], "chats": [...]} > {"texts": [[id, ...]], "chats": [[id, ...]]}
+python own_tokenizers.py NAME FILE < {"texts": [...], "chats": [...]} > {"texts": [[id, ...]], "chats": [[id, ...]]}
 """
 
 import json
@@ -15,9 +15,9 @@ def llama(file, module):
     from llama_models.datatypes import RawMessage
 
     tokenizer = importlib.import_module(f"llama_models.{module}.tokenizer").Tokenizer(Path(file))
-    chat_format = importlib.import_module(f"llama_models.{module}.chat_format").ChatFormat(tokenizer)
 
     def chat(messages):
+        chat_format = importlib.import_module(f"llama_models.{module}.chat_format").ChatFormat(tokenizer)
         made = [
             RawMessage(role=message["role"], content=message["content"])
             if message["role"] != "assistant"
