@@ -1,6 +1,6 @@
 """The makers' own tokenizers, in a process of their own: runs in the environment of fetch_vocabularies.py, without Puna.
 
-python own_tokenizers.py NAME FILE < {"texts": [...], "chats": [...]} > {"texts": [[id, ...]], "chats": [[id, ...]]}
+python own_tokenizers.py NAME FILE < {"texts": [...], "chats": [...]} > {"texts": ids, "chats": ids, "controls": ...}
 """
 
 import json
@@ -26,7 +26,7 @@ def llama(file, module):
         ]
         return chat_format.encode_dialog_prompt(made).tokens
 
-    return lambda text: tokenizer.encode(text, bos=False, eos=False), chat
+    return lambda text: tokenizer.encode(text, bos=False, eos=False), chat, tokenizer.special_tokens
 
 
 def mistral(file):
@@ -43,19 +43,20 @@ def mistral(file):
         made = [kinds[message["role"]](content=message["content"]) for message in messages]
         return whole.encode_chat_completion(ChatCompletionRequest(messages=made)).tokens
 
-    return lambda text: tokenizer.encode(text, bos=False, eos=False), chat
+    controls = {tokenizer.id_to_piece(i): i for i in sorted(tokenizer.special_ids)}
+    return lambda text: tokenizer.encode(text, bos=False, eos=False), chat, controls
 
 
 def main():
     """Answer one request."""
     name, file = sys.argv[1:]
     if name.startswith("llama"):
-        encode, chat = llama(file, name.replace("-", ""))
+        encode, chat, controls = llama(file, name.replace("-", ""))
     else:
-        encode, chat = mistral(file)
+        encode, chat, controls = mistral(file)
     request = json.load(sys.stdin)
-    answer = {"texts": [encode(text) for text in request["texts"]], "chats": [chat(c) for c in request["chats"]]}
-    json.dump(answer, sys.stdout)
+    ids = {"texts": [encode(text) for text in request["texts"]], "chats": [chat(c) for c in request["chats"]]}
+    json.dump({**ids, "controls": controls}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -166,6 +166,15 @@ def test_facts(read):
         assert (read(name).bos_id, read(name).eos_ids, read(name).end_id) == (1, {2}, 2)
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_control_tokens_are_the_makers(read, name):
+    tokenizer = read(name)
+    controls = own(name)["controls"]
+    for text, i in controls.items():
+        assert tokenizer.token_bytes(i).decode() == text
+    assert {*controls.values()} <= tokenizer.special_ids <= {*controls.values(), 0}  # 0 is Mistral's <unk>
+
+
 @pytest.mark.parametrize("name", SPEAKERS)
 def test_conversations_are_the_makers(name, tmp_path):
     for file in folder_of(name).iterdir():
