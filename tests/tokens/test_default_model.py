@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from puna.errors import InputError
 from puna.tokens.tokenizer import Tokenizer
+from tests.tokens.battery import battery, data_lines
 from tests.tokens.conftest import BATTERY, mixed_texts
 
 ANY_TEXT = st.text(max_size=60)
@@ -31,7 +32,7 @@ def test_ids_equal_transformers(default, transformers_default, text):
 
 
 def test_ids_equal_transformers_on_mixed_texts(default, transformers_default):
-    texts = mixed_texts(3000)
+    texts = [*mixed_texts(3000), *battery(), *data_lines()]
     assert default.encode_batch(texts) == transformers_default(texts, split_special_tokens=True)["input_ids"]
 
 

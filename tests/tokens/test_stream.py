@@ -4,23 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puna.tokens.tokenizer import Tokenizer
 from tests.tokens.conftest import BATTERY
-from tests.tokens.vocabularies import (
-    byte_level_metadata,
-    sentence_piece_metadata,
-    train_byte_level,
-    train_sentence_piece,
-)
+from tests.tokens.kinds import KINDS, tokenizer_of
 
 
-@pytest.fixture(scope="module", params=["byte-level", "sentencepiece", "no dummy space"])
-def tokenizer(request):
-    if request.param == "byte-level":
-        return Tokenizer.from_gguf(byte_level_metadata(train_byte_level(r"\p{L}+", size=300), "gpt-2"))
-    dummy = request.param == "sentencepiece"
-    processor = train_sentence_piece(vocab_size=500, add_dummy_prefix=dummy)
-    return Tokenizer.from_gguf(sentence_piece_metadata(processor, **{"ggml.add_space_prefix": dummy}))
+@pytest.fixture(scope="module", params=KINDS)
+def tokenizer(request, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        yield tokenizer_of(request.param, tmp_path_factory.mktemp("kind"), patch)
 
 
 def stream(tokenizer, ids, skip=True):

@@ -4,6 +4,7 @@ import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 import puna
 from puna.errors import InputError, PunaError
+from puna.export.folder import tokenizer_of
 from puna.train.checkpoints import BEST, LAST
 from puna.train.lesson import lessons
 from puna.train.loop import Watch
@@ -22,6 +24,7 @@ from puna.train.session import Order, Session
 from puna.train.trees import Passage
 from puna.weights.adapter import POINTER, read_adapter
 from tests.cli.tiny_file import write_tiny
+from tests.tokens.kinds import write_sentence_piece
 from tests.train.rows import walks, write_rows
 
 RECIPE = Recipe(epochs=2, questions=8, rate=1e-2, validations=8)  # a validation each step
@@ -199,3 +202,14 @@ def test_where_nothing_was_kept_nothing_is_promised(tiny, tmp_path):
         session.train(lessons_of(session, tmp_path), None, {}, Watch())
     assert caught.value.code == "E-TRAIN-NAN"
     assert not (tmp_path / "out.training" / "last-good").exists()
+
+
+def test_a_makers_own_tokenizer_file_becomes_hugging_faces(tmp_path: Path) -> None:
+    processor = write_sentence_piece(tmp_path, vocab_size=500)
+    tokenizer, files = tokenizer_of(tmp_path, SimpleNamespace(tokenizer_metadata=None))
+    assert tokenizer.encode("the cat") == processor.encode("the cat")
+    assert set(files) == {"tokenizer.json", "tokenizer_config.json"}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(files["tokenizer.json"]))
+    again, copied = tokenizer_of(tmp_path, SimpleNamespace(tokenizer_metadata=None))
+    assert again.encode("the cat") == processor.encode("the cat")
+    assert set(copied) == {"tokenizer.json"}

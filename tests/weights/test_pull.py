@@ -404,6 +404,19 @@ def test_folder(server, models, tmp_path):
     assert code(pull, str(tmp_path / "cache")) == "E-PULL-NO-WEIGHTS"
 
 
+@pytest.mark.parametrize("name", ["tokenizer.model", "tokenizer.model.v3", "tekken.json"])
+def test_a_makers_own_tokenizer_is_taken_where_there_is_no_other(server, models, tmp_path, name):
+    for has_json in (False, True):
+        original = tmp_path / f"model {has_json}"
+        original.mkdir()
+        files = {"config.json": b"{}", "model.safetensors": b"weights", name: b"own"}
+        for each, body in (files | ({"tokenizer.json": b"[]"} if has_json else {})).items():
+            (original / each).write_bytes(body)
+        pulled = pull(str(original), name=f"mine-{has_json}")
+        taken = {path.name for path in pulled.path.iterdir()}
+        assert taken == {"config.json", "model.safetensors", "tokenizer.json" if has_json else name}
+
+
 @pytest.mark.parametrize(
     ("source", "kind", "want"),
     [

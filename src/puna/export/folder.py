@@ -34,9 +34,10 @@ def tokenizer_of(path: Path, checkpoint: Checkpoint) -> tuple[Tokenizer, Mapping
         tokenizer = Tokenizer.from_gguf(checkpoint.tokenizer_metadata)
         return tokenizer, tokenizer.files()
     folder = path if path.is_dir() else path.parent
-    return Tokenizer.from_folder(folder), {
-        name: (folder / name).read_bytes() for name in _TOKENIZER if (folder / name).exists()
-    }
+    tokenizer = Tokenizer.from_folder(folder)
+    if not (folder / "tokenizer.json").exists():  # but its makers' own file, which other programs may not read
+        return tokenizer, tokenizer.files()
+    return tokenizer, {name: (folder / name).read_bytes() for name in _TOKENIZER if (folder / name).exists()}
 
 
 def write_folder(

@@ -4,8 +4,18 @@ from puna.messages.message import Message
 
 MESSAGES: dict[str, Message] = {
     "E-TOKENIZER-MISSING": Message(
-        ("there is no tokenizer: {path}", "copy the model's tokenizer.json next to its weights"),
-        ("没有分词器：{path}", "请把该模型的 tokenizer.json 放到权重旁边"),
+        (
+            "there is no tokenizer: {path}",
+            "copy the model's tokenizer.json, tokenizer.model or tekken.json next to its weights",
+        ),
+        ("没有分词器：{path}", "请把该模型的 tokenizer.json、tokenizer.model 或 tekken.json 放到权重旁边"),
+    ),
+    "E-TOKENIZER-SIZE": Message(
+        (
+            "{name} has {size} bytes; a tokenizer's file has at most {limit}",
+            "fetch the model again from its makers",
+        ),
+        ("{name} 有 {size} 字节；分词器文件最多 {limit} 字节", "请从模型发布方重新下载"),
     ),
     "E-TOKENIZER-DAMAGED": Message(
         ("the model's tokenizer is damaged: {what}", "fetch the model again, or convert it again"),

@@ -1,14 +1,17 @@
-"""Vocabularies as Hugging Face folders keep them: `tokenizer.json` and the small files beside it."""
+"""Vocabularies as folders keep them: `tokenizer.json` or its makers' own file, and the small files beside it."""
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import tokenizers
 
 from puna.errors import ModelFileError
-from puna.tokens.gguf_vocab import damaged
+from puna.tokens.files import parse_json, read_bounded
+from puna.tokens.gguf_vocab import CONTROL, NORMAL, USER_DEFINED, adds_bos, damaged, token_id, vocabulary_from_gguf
+from puna.tokens.own_files import own_metadata
 from puna.tokens.vocabulary import BYTE_OF, Control, Vocabulary, hidden_name, looks_like_control, may_be_control
 
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
@@ -25,43 +28,116 @@ class Folder(NamedTuple):
     template: str | None
 
 
+class _Settings(NamedTuple):
+    """What the small files say: tokenizer_config.json, the same over special_tokens_map.json, the model's own."""
+
+    config: dict[str, Any]
+    specials: dict[str, Any]
+    model: list[dict[str, Any]]
+
+    def ids(self, name: str, spelled: Mapping[str, int]) -> list[int]:
+        """Give the ids for "bos" or "eos", first of all that of the spelling."""
+        text = _text(self.specials.get(f"{name}_token"))
+        ids = [spelled[text]] if text in spelled else []
+        if name == "bos" and "bos_token" in self.config:  # where it says null, it knows better than config.json
+            return ids
+        return ids + [i for part in self.model for i in _id_list(part.get(f"{name}_token_id"))]
+
+
+class _Found(NamedTuple):
+    """A vocabulary, and what the tokenizer's file and the settings call BOS, EOS and the start of a prompt."""
+
+    vocabulary: Vocabulary
+    begins: list[int]
+    ends: list[int]
+    prompt: tuple[int, ...]
+
+
 def read_folder(path: Path) -> Folder:
-    """Read `tokenizer.json` and, where they exist, the settings files beside it.
+    """Read `tokenizer.json`, else the file its makers wrote, and where they exist the settings files beside it.
 
     Raises ModelFileError if a file is missing, damaged, or of a kind that Puna does not compute.
     """
-    data = _json(path / "tokenizer.json", needed=True)
     config = _json(path / "tokenizer_config.json")
     specials = _json(path / "special_tokens_map.json") | {k: v for k, v in config.items() if v is not None}
     model = _json(path / "config.json")
     nested = model.get("text_config")
-    settings = [_json(path / "generation_config.json"), model, nested if isinstance(nested, dict) else {}]
-    added = _added(data, config, specials)
-    ids = {token["content"]: i for i, token in added.items()}
-    ends = [ids[eos]] if (eos := _text(specials.get("eos_token"))) in ids else []
-    ends += [i for part in settings for i in _id_list(part.get("eos_token_id"))]
-    begins = [ids[bos]] if (bos := _text(specials.get("bos_token"))) in ids else []
-    if "bos_token" not in config:  # where it says null, the model's own files know better than config.json
-        begins += [i for part in settings for i in _id_list(part.get("bos_token_id"))]
-    _call_special(data, added, [*ends, *begins[:1]])
-    vocabulary = _vocabulary(data, added)
-    bos_id = begins[0] if begins else None
-    prompt = _prompt_ids(data)
+    parts = [_json(path / "generation_config.json"), model, nested if isinstance(nested, dict) else {}]
+    settings = _Settings(config, specials, parts)
+    if (path / "tokenizer.json").exists():
+        found = _from_json(_json(path / "tokenizer.json"), settings)
+    else:
+        found = _from_own(own_metadata(path), settings, _json(path / "added_tokens.json"))
+    bos_id = found.begins[0] if found.begins else None
+    prompt = found.prompt
     if specials.get("add_bos_token") is not None:
         prompt = (bos_id,) if specials["add_bos_token"] and bos_id is not None else ()
-    if any(i >= len(vocabulary.pieces) for i in prompt):
+    if any(i >= len(found.vocabulary.pieces) for i in prompt):
         raise damaged("tokenizer.json: the post-processor names a token outside the vocabulary")
-    return Folder(vocabulary, bos_id, tuple(dict.fromkeys(ends)), prompt, _template(path, config))
+    return Folder(found.vocabulary, bos_id, tuple(dict.fromkeys(found.ends)), prompt, _template(path, config))
 
 
-def _json(path: Path, needed: bool = False) -> dict[str, Any]:
+def _from_json(data: dict[str, Any], settings: _Settings) -> _Found:
+    added = _added(data, settings.config, settings.specials)
+    spelled = {token["content"]: i for i, token in added.items()}
+    begins, ends = settings.ids("bos", spelled), settings.ids("eos", spelled)
+    _call_special(data, added, [*ends, *begins[:1]])
+    return _Found(_vocabulary(data, added), begins, ends, _prompt_ids(data))
+
+
+def _from_own(metadata: dict[str, Any], settings: _Settings, listed: Mapping[str, Any]) -> _Found:
+    """Build from the makers' own file, with the tokens that Hugging Face's files add behind it."""
+    pieces, kinds = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]
+    for i, (text, special) in sorted(_added_later(settings, listed).items()):
+        if i < len(pieces):
+            kinds[i] = CONTROL if special and pieces[i] == text else kinds[i]
+            continue
+        if i > len(pieces):
+            raise damaged("added tokens leave a gap behind the vocabulary")
+        pieces.append(text)
+        kinds.append(CONTROL if special else USER_DEFINED)
+        metadata.get("tokenizer.ggml.scores", []).append(0.0)
+    spelled = {piece: i for i, piece in enumerate(pieces)}
+    begins, ends = settings.ids("bos", spelled), settings.ids("eos", spelled)
+    own = {name: token_id(metadata, name, len(pieces)) for name in ("bos", "eos", "eot", "eom")}
+    begins += [i for name, i in own.items() if name == "bos" and i is not None]
+    ends += [i for name, i in own.items() if name != "bos" and i is not None]
+    for i in [*ends, *begins[:1]]:
+        if not 0 <= i < len(pieces):
+            raise damaged(f"token id {i} is not in the vocabulary")
+        kinds[i] = CONTROL if kinds[i] != NORMAL or may_be_control(pieces[i]) else NORMAL
+    prompt = tuple(begins[:1]) if adds_bos(metadata) else ()
+    if settings.config.get("add_prefix_space") is False:
+        metadata["tokenizer.ggml.add_space_prefix"] = False
+    vocabulary = vocabulary_from_gguf(metadata)
+    if (
+        vocabulary.prefix == "every" and settings.config.get("legacy") is False
+    ):  # how Transformers puts it since 2023
+        vocabulary = replace(vocabulary, prefix="first", doubles=False)
+    return _Found(vocabulary, begins, ends, prompt)
+
+
+def _added_later(settings: _Settings, listed: Mapping[str, Any]) -> dict[int, tuple[str, bool]]:
+    """Give the tokens of added_tokens.json and tokenizer_config.json by id, and whether each is a special one."""
+    named = {_text(settings.specials.get(key)) for key in _NAMED}
+    named |= {_text(token) for key in _LISTED for token in _flat(settings.specials.get(key))}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        added = {int(i): (text, text in named) for text, i in listed.items()}
+        for i, token in (settings.config.get("added_tokens_decoder") or {}).items():
+            added[int(i)] = token["content"], bool(token.get("special")) or token["content"] in named
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise damaged(f"added tokens: {error!r}") from None
+    if any(type(text) is not str or not text or i < 0 for i, (text, _) in added.items()):
+        raise damaged("an added token has no text, or a negative id")
+    return added
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = parse_json(read_bounded(path))
     except FileNotFoundError:
-        if needed:
-            raise ModelFileError("E-TOKENIZER-MISSING", path=path) from None
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(f"{path.name}: {error}") from None
     if not isinstance(content, dict):
         raise damaged(f"{path.name} holds no object")
@@ -255,10 +331,10 @@ def _hide(model: dict[str, Any], added: dict[int, dict[str, Any]]) -> dict[str, 
 def _template(path: Path, config: dict[str, Any]) -> str | None:
     """Find the chat template: its own file first, as Transformers does, then the settings."""
     try:
-        return (path / "chat_template.jinja").read_text(encoding="utf-8")
+        return read_bounded(path / "chat_template.jinja").decode("utf-8")
     except FileNotFoundError:
         pass
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise damaged(f"chat_template.jinja: {error}") from None
     template = _json(path / "chat_template.json").get("chat_template", config.get("chat_template"))
     if isinstance(template, list):  # several by name; "default" is the one for chatting

@@ -1,4 +1,4 @@
-"""Vocabularies as GGUF files keep them: byte-level BPE ("gpt2") and SentencePiece BPE ("llama").
+"""Vocabularies as GGUF files keep them: byte-level BPE ("gpt2"), SentencePiece BPE ("llama") and unigram ("t5").
 
 The splitting patterns are the published ones of the tokenizers named; the names are llama.cpp's.
 """
@@ -11,6 +11,7 @@ import tokenizers
 from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
 
 from puna.errors import ModelFileError
+from puna.tokens.merges import merges_in_order, spelled
 from puna.tokens.vocabulary import BYTE_OF, Control, Vocabulary, hidden_name, looks_like_control, may_be_control
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
@@ -22,7 +23,12 @@ _LLAMA3 = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
-_TEKKEN = (
+_O200K = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+TEKKEN = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
     r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -44,9 +50,10 @@ _SPLITTINGS: dict[str, _Splitting] = {
     "default": _Splitting((r"[\p{P}$+<=>\^~|]+", GPT2_WORDS, r"\p{N}+", r"[0-9][0-9][0-9]")),
     "gpt-2": _Splitting((GPT2_WORDS,)),
     "qwen2": _Splitting((_QWEN2,), nfc=True),
-    "tekken": _Splitting((_TEKKEN,), whole_words=True, adds_bos=True),
+    "tekken": _Splitting((TEKKEN,), whole_words=True, adds_bos=True),
     **dict.fromkeys(("smollm", "starcoder", "refact"), _Splitting((r"\p{N}", GPT2_WORDS))),
     **dict.fromkeys(("dbrx", "smaug-bpe"), _Splitting((_LLAMA3,))),
+    **dict.fromkeys(("gpt-4o", "llama4"), _Splitting((_O200K,), whole_words=True)),
     **dict.fromkeys(
         ("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"),
         _Splitting((_LLAMA3,), whole_words=True, adds_bos=True),
@@ -71,7 +78,7 @@ def vocabulary_from_gguf(metadata: Mapping[str, Any]) -> Vocabulary:
     model = metadata.get("tokenizer.ggml.model")
     if model == "gpt2":
         return _byte_level(metadata, pieces, kinds)
-    if model == "llama":
+    if model in ("llama", "t5"):
         return _sentence_piece(metadata, pieces, kinds)
     raise ModelFileError("E-TOKENIZER-KIND", kind=f"tokenizer.ggml.model = {model!r}")
 
@@ -225,24 +232,13 @@ def _sentence_piece(metadata: Mapping[str, Any], pieces: Sequence[str], kinds: M
         "tokenizer.ggml.precompiled_charsmap"
     ):
         raise ModelFileError("E-TOKENIZER-KIND", kind="SentencePiece with text normalisation")
-    ids = _ids(pieces, kinds)
-    controls = _controls(pieces, kinds)
-    if "tokenizer.ggml.merges" in metadata:
-        pairs = _pairs(_strings(metadata, "merges"), ids)
-    else:
-        scores = _numbers(metadata, "scores", len(pieces))
-        if scores is None:
-            raise damaged("it has neither scores nor merges")
-        pairs = pairs_by_score(pieces, kinds, scores)
     unknown = token_id(metadata, "unknown", len(pieces))
     if unknown is None:
         unknown = next((i for i, kind in kinds.items() if kind == UNKNOWN), None)
-    core = tokenizers.Tokenizer(
-        bpe(
-            ids, pairs, controls, byte_fallback=True, fuse_unk=True,
-            unk_token=None if unknown is None else hidden_name(unknown),
-        )
-    )  # fmt: skip
+    scores = _numbers(metadata, "scores", len(pieces))
+    build = _unigram if metadata["tokenizer.ggml.model"] == "t5" else _merging
+    core = tokenizers.Tokenizer(build(metadata, pieces, kinds, scores, unknown))
+    controls = _controls(pieces, kinds)
     core.normalizer = normalizers.Replace(" ", "▁")
     _user_defined(core, pieces, kinds, normalized=True)
     dummy = bool(metadata.get("tokenizer.ggml.add_space_prefix", True))
@@ -250,15 +246,48 @@ def _sentence_piece(metadata: Mapping[str, Any], pieces: Sequence[str], kinds: M
     return Vocabulary(core, pieces, controls, verbatim, byte_level=False, prefix="every" if dummy else "none")
 
 
+def _merging(
+    metadata: Mapping[str, Any],
+    pieces: Sequence[str],
+    kinds: Mapping[int, int],
+    scores: np.ndarray | None,
+    unknown: int | None,
+) -> models.BPE:
+    ids = _ids(pieces, kinds)
+    if "tokenizer.ggml.merges" in metadata:
+        pairs = _pairs(_strings(metadata, "merges"), ids)
+    elif scores is not None:
+        pairs = pairs_by_score(pieces, kinds, scores)
+    else:
+        raise damaged("it has neither scores nor merges")
+    return bpe(
+        ids, pairs, _controls(pieces, kinds), byte_fallback=True, fuse_unk=True,
+        unk_token=None if unknown is None else hidden_name(unknown),
+    )  # fmt: skip
+
+
+def _unigram(
+    metadata: Mapping[str, Any],
+    pieces: Sequence[str],
+    kinds: Mapping[int, int],
+    scores: np.ndarray | None,
+    unknown: int | None,
+) -> models.Unigram:
+    if scores is None or unknown is None:
+        raise damaged("it has no scores, or no unknown token")
+    names = sorted((ids := _ids(pieces, kinds)), key=ids.__getitem__)
+    in_bytes = [i for i, kind in kinds.items() if kind == BYTE]
+    scores = np.array(scores, dtype=np.float64)
+    # The library would take "<0x0A>" in a text for the byte: it must score below its six characters one by one.
+    scores[in_bytes] = 8 * min(scores.min(), -20.0)
+    try:
+        return models.Unigram(list(zip(names, scores.tolist(), strict=True)), unknown, bool(in_bytes))
+    except Exception as error:  # the library raises bare Exception
+        raise damaged(f"scores: {error}") from None
+
+
 def pairs_by_score(pieces: Sequence[str], kinds: Mapping[int, int], scores: np.ndarray) -> list[tuple[str, str]]:
     """Recover the merges: every way to make an ordinary piece of two, the pieces in the order of their scores."""
     ids = {piece: i for i, piece in enumerate(pieces) if i not in kinds}
-    pairs: list[tuple[str, str]] = []
-    for i in np.argsort(-scores, kind="stable").tolist():
-        if i in kinds:
-            continue
-        piece = pieces[i]
-        cuts = [(piece[:at], piece[at:]) for at in range(1, len(piece))]
-        made = [(left, right) for left, right in cuts if left in ids and right in ids]
-        pairs.extend(sorted(made, key=lambda pair: (ids[pair[0]], ids[pair[1]])))
-    return pairs
+    order = [pieces[i] for i in np.argsort(-scores, kind="stable").tolist() if i not in kinds]
+    return spelled(merges_in_order(order, ids), pieces)

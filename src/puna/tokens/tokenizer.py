@@ -73,7 +73,7 @@ class Tokenizer:
 
     @classmethod
     def from_folder(cls, path: str | Path) -> "Tokenizer":
-        """Build from a folder with `tokenizer.json`; the other files of a Hugging Face model are optional.
+        """Build from a folder with `tokenizer.json`, `tokenizer.model` or `tekken.json`, and what settings lie beside it.
 
         Raises ModelFileError if a file is missing or damaged, or of a kind that Puna does not compute.
         """

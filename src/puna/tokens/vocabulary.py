@@ -11,7 +11,7 @@ import tokenizers
 from puna.errors import InputError
 
 WELL_KNOWN_ENDS = (
-    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>", "</s>",
+    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|eom|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>", "</s>",
     "<end_of_turn>", "<|end_of_turn|>", "<EOT>", "[EOT]", "<end_of_utterance>", "<｜end▁of▁sentence｜>",
 )  # fmt: skip
 _LOOKS_LIKE_CONTROL = re.compile(r"<\|[^|]*\|>|<｜[^｜]*｜>|<(?:start|end)_of_turn>", re.ASCII)

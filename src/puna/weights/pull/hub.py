@@ -23,6 +23,7 @@ WANTED = (
     *("special_tokens_map.json", "added_tokens.json", "chat_template.json", "chat_template.jinja"),
     *("*.safetensors", "*.safetensors.index.json"),
 )
+OWN_TOKENIZERS = ("tokenizer.model", "tokenizer.model.v*", "tekken.json")  # where there is no tokenizer.json
 _PLAIN = re.compile(r"\w[\w.+() -]{0,199}")
 UNWANTED = ("consolidated*", "adapter_model*", "*optimizer*")
 
@@ -100,10 +101,11 @@ def choose(repo: str, entries: list[Entry], file: str | None) -> list[Entry]:
         if chosen := [entry for entry in ggufs if entry.path == file]:
             return chosen
         raise PullError("E-PULL-NO-FILE", repo=repo, file=file, files=names)
+    wanted = WANTED if any(entry.path == "tokenizer.json" for entry in entries) else WANTED + OWN_TOKENIZERS
     chosen = [
         entry
         for entry in entries
-        if any(fnmatchcase(entry.path, pattern) for pattern in WANTED)
+        if any(fnmatchcase(entry.path, pattern) for pattern in wanted)
         and not any(fnmatchcase(entry.path, pattern) for pattern in UNWANTED)
         and "/" not in entry.path
     ]
