@@ -14,6 +14,7 @@ from puna.answer.adapters import READERS, choose_adapter
 from puna.answer.calibration import load_calibration
 from puna.answer.reader import Reader
 from puna.evaluate.metrics import exact_match_and_f1
+from puna.weights.checkpoint import open_checkpoint
 from puna.weights.digest import hash_file
 
 TOWN = "Aldermoor was founded in 1312 by the weaver Tom Hale. Its mill, built of red stone, burned down in 1840."
@@ -54,9 +55,9 @@ def test_it_is_whole_and_small(folder: Path) -> None:
 
 
 def test_the_default_model_reads_with_it(default_path: Path, reader: Reader) -> None:
-    chosen = choose_adapter(
-        "shipped", default_path.stem, default_path.stat().st_size, lambda: hash_file(default_path)
-    )
+    model, config = default_path.stem, open_checkpoint(default_path).config
+    size = default_path.stat().st_size
+    chosen = choose_adapter("shipped", model, size, config, lambda: hash_file(default_path))
     assert chosen is not None
     assert reader.name == f"{default_path.stem}+{chosen.adapter.name}-{chosen.adapter.digest[:8]}"
     load_calibration(chosen.calibration).check(reader.name)
