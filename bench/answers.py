@@ -24,12 +24,11 @@ import puna
 from puna.answer.adapters import SHIPPED
 from puna.answer.mixture import Window
 from puna.answer.normalise import NORMALISATIONS
-from puna.answer.prompt import Prompts, wording_for
 from puna.answer.reader import Reader
 from puna.answer.spans import in_one_line
 from puna.decode.generate import generate
 from puna.decode.sampling import Sampling
-from puna.evaluate.calibrate import FOLDS, calibrate, measures
+from puna.evaluate.calibrate import calibrate, measures
 from puna.evaluate.calibrate import observe as observe_windows
 from puna.evaluate.fit import Example
 from puna.evaluate.metrics import exact_match_and_f1
@@ -51,9 +50,9 @@ NORMALISED = ("SQuAD 1.1", "CMRC 2018")  # on these, all ways to compare answers
 
 
 def greedy(reader: Reader, row: QuestionRow) -> dict[str, object]:
-    """Let the model write its answer behind the same prompt, up to the line's end."""
+    """Let the model write its answer behind the prompt that the search has, up to the line's end."""
     began = time.perf_counter()
-    prompts = Prompts(reader.tokenizer, wording_for(row.question), row.question)
+    prompts, _ = reader._prompts(row.question)
     tokens = prompts.about(row.context).tokens
     settings = Sampling()
     written = generate(
@@ -202,7 +201,6 @@ def page(found: list[dict], limits: argparse.Namespace) -> str:
     for model, word in (("plain", "without"), ("reader", "with")):
         rows = [row for name in SETS for row in by_set[model, name] if row["windows"]]
         _, held, raw = calibrate([example(row) for row in rows], "", "sum")
-        held = [held[n] for n in _places(len(rows))]
         for name in [*SETS, "all"]:
             mine = [n for n, row in enumerate(rows) if name in (row["set"], "all")]
             after, before = ([each[n] for n in mine] for each in (held, raw))
@@ -212,12 +210,6 @@ def page(found: list[dict], limits: argparse.Namespace) -> str:
             shown = " | ".join("–" if cell is None else f"{cell:.3f}" for cell in cells)
             lines.append(f"| {name} | {word} | {100 * fmean(each.right for each in after):.1f} % | {shown} |")
     return "\n".join(lines) + "\n"
-
-
-def _places(count: int) -> list[int]:
-    """Where each row stands among what comes fold by fold."""
-    order = [n for fold in range(FOLDS) for n in range(fold, count, FOLDS)]
-    return sorted(range(count), key=order.__getitem__)
 
 
 def main() -> None:

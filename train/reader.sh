@@ -31,5 +31,5 @@ learn reader $(every squad squad-none squad-none cmrc drcd dureader chinese-none
 
 python train/weigh.py "$work/reader" "$rows/valid.jsonl" "$work/weights" 0 0.15 0.3 0.5
 puna calibrate "$rows/calibrate.jsonl" --adapter "$work/reader" -o "$work/reader/calibration.json"
-rm -rf "$shipped"
-cp -r "$work/reader" "$shipped"
+mkdir -p "$shipped"
+cp "$work/reader"/{adapter_config.json,adapter_model.safetensors,puna.json,calibration.json} "$shipped" # not the picture

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from puna.evaluate.write import write_whole
+
 SHOWN = ("em", "f1", "top5_f1", "no_answer_auroc", "seconds_per_question", "nodes_per_question")
 
 
@@ -21,9 +23,7 @@ def weigh(adapter: Path, weight: float) -> None:
     path = adapter / "puna.json"
     about = json.loads(path.read_text("utf-8"))
     about["reader"] = {**about.get("reader", {}), "pointer": weight}
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    temporary.replace(path)
+    write_whole(path, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def measured(adapter: Path, rows: Path, work: Path, weight: float) -> dict[str, Any]:

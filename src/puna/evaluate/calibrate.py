@@ -16,7 +16,7 @@ from puna.evaluate.reliability import aurc, auroc, brier_score, calibration_erro
 from puna.evaluate.rows import QuestionRow
 
 FEWEST = 20  # rows to fit on
-FOLDS = 5
+_FOLDS = 5
 _POINTS = 200  # of the stored curve
 
 
@@ -60,15 +60,15 @@ def calibrate(
 ) -> tuple[Calibration, list[Outcome], list[Outcome]]:
     """Fit on all examples; the curve and the measures come from folds, each judged by a fit on the others.
 
-    Gives the calibration, the outcomes of the folds, and those without calibration. Raises InputError for fewer than
-    FEWEST examples.
+    Gives the calibration, each example's outcome by a fit on others, and each one's without calibration. Raises
+    InputError for fewer than FEWEST examples.
     """
     enough(len(examples))
-    held: list[Outcome] = []
-    for fold in range(FOLDS):
-        rest = [example for n, example in enumerate(examples) if n % FOLDS != fold]
-        fitted = Calibration(model, normalise, len(rest), fit(rest), (), {})
-        held += [outcome(example, fitted) for example in examples[fold::FOLDS]]
+    folds = []
+    for fold in range(_FOLDS):
+        rest = [example for n, example in enumerate(examples) if n % _FOLDS != fold]
+        folds.append(Calibration(model, normalise, len(rest), fit(rest), (), {}))
+    held = [outcome(example, folds[n % _FOLDS]) for n, example in enumerate(examples)]
     raw = [outcome(example, None) for example in examples]
     measured = {
         "accuracy": float(np.mean([each.right for each in held])),
