@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from puna.evaluate.write import write_whole
+from puna.weights.write import write_whole
 
 SHOWN = ("em", "f1", "top5_f1", "no_answer_auroc", "seconds_per_question", "nodes_per_question")
 
