@@ -18,7 +18,7 @@ def test_a_name_gives_way_to_another_of_the_text(seed: int) -> None:
     draw = random.Random(seed)
     asked, answer, *others = draw.sample(NAMES, 4)
     years = [str(year) for year in draw.sample(range(1800, 2000), 2)]
-    context = f"In {years[0]}, the painter {asked} met {answer}. In {years[1]}, {others[0]} and {others[1]} left the town."
+    context = f"In {years[0]}, the painter {asked} met {answer}. In {years[1]}, {others[0]} and {others[1]} left."
     found = altered(f"Whom did {asked} meet first?", context, [answer], draw)
     assert found in [f"Whom did {other} meet first?" for other in others]
 
