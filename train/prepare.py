@@ -29,7 +29,7 @@ SQUAD_BACK = 5 / 24  # of the articles of SQuAD's development half
 COMPANY = 40  # texts among which the most similar is looked for, where there is no article
 SAMPLES = {
     "valid": {"squad11": 100, "squad20": 100, "cmrc": 60, "drcd": 20, "dureader": 20},
-    "calibrate": {"squad20": 500, "squad11": 300, "cmrc": 120, "drcd": 40, "dureader": 40},
+    "calibrate": {"squad20": 500, "cmrc": 120, "drcd": 40, "dureader": 40, "chinese-none": 60},
 }
 
 
@@ -140,6 +140,7 @@ def main(out: Path) -> None:
     save(out, "chinese-none", unanswerable(cmrc + drcd + dureader, 0.12, draw))
     save(out, "chinese-altered", changed(cmrc + drcd + dureader, draw))
     valid |= {"cmrc": chosen, "drcd": drcd_back, "dureader": dureader_back}
+    valid["chinese-none"] = unanswerable(chosen + drcd_back + dureader_back, 0.12, draw)
     for name, rows in valid.items():
         save(out, f"valid-{name}", rows)
     for name, counts in SAMPLES.items():

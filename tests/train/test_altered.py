@@ -1,12 +1,8 @@
 """Questions altered for the shipped reader's training: what they keep, and what they take from the text."""
 
 import random
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "train"))
 from altered import altered
 
 NAMES = ("Ann Wood", "Bert Hill", "Carl Stone", "Dora Field")
