@@ -88,10 +88,10 @@ def of_puna(base: Base, passages: Sequence[Passage], lora: LoRA | None) -> Calla
     return epoch
 
 
-def of_transformers(path: Path, passages: Sequence[Passage], lora: LoRA | None, fast: bool) -> Callable[[], int]:
+def of_transformers(folder: Path, passages: Sequence[Passage], lora: LoRA | None, fast: bool) -> Callable[[], int]:
     """Give an epoch, which gives its tokens without padding; `fast`: bf16 as far as Transformers has it."""
     dtype = torch.bfloat16 if fast and lora else torch.float32  # trained in bf16 alone, small changes would be lost
-    model = AutoModelForCausalLM.from_pretrained(str(path.parent), gguf_file=path.name, dtype=dtype)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     whole = model
     if lora:
         config = LoraConfig(r=lora.rank, lora_alpha=int(lora.alpha), target_modules=list(lora.targets))
@@ -123,6 +123,13 @@ def of_transformers(path: Path, passages: Sequence[Passage], lora: LoRA | None, 
     return epoch
 
 
+def saved(path: Path, folder: Path) -> None:
+    """Write a GGUF's model as a folder in fp32: read from the GGUF, Transformers has its weights in slower layouts."""
+    AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).save_pretrained(
+        folder
+    )
+
+
 def length(parts: tuple[list[int], ...]) -> int:
     return sum(map(len, parts))
 
@@ -133,16 +140,18 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=200, help="rows at most")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
-    path, base, lora = resolve(None), Base.opened(None), LoRA(32, 32.0, TARGETS)
+    base, lora = Base.opened(None), LoRA(32, 32.0, TARGETS)
     passages = list(lessons(rows_of(given.rows)[: given.limit], base.tokenizer, 2048))
     questions = sum(len(each.questions) for each in passages)
-    epochs = {
-        "Puna, LoRA": of_puna(base, passages, lora),
-        "Transformers + PEFT, LoRA, bf16": of_transformers(path, passages, lora, fast=True),
-        "Puna, full": of_puna(base, passages, None),
-        "Transformers, full, bf16 autocast": of_transformers(path, passages, None, fast=True),
-        "Transformers, full, fp32": of_transformers(path, passages, None, fast=False),
-    }
+    with tempfile.TemporaryDirectory() as folder:
+        saved(resolve(None), Path(folder))
+        epochs = {
+            "Puna, LoRA": of_puna(base, passages, lora),
+            "Transformers + PEFT, LoRA, bf16": of_transformers(Path(folder), passages, lora, fast=True),
+            "Puna, full": of_puna(base, passages, None),
+            "Transformers, full, bf16 autocast": of_transformers(Path(folder), passages, None, fast=True),
+            "Transformers, full, fp32": of_transformers(Path(folder), passages, None, fast=False),
+        }
     best: dict[str, tuple[float, int]] = {}
     for turn in range(given.repeats):
         for name, epoch in epochs.items():

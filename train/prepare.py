@@ -5,8 +5,8 @@
 Held back by article, for choosing: five articles of SQuAD's development half (all their rows in 1.1 and 2.0), four in a
 hundred of DRCD's titles, eight in a hundred of DuReader's texts, and CMRC 2018's development half. Besides the sets' own
 unanswerable questions some are made: a question is put to the paragraph, of the same article where there is one, that
-shares most with it and does not hold its answer. Two samples of all that was held back: valid.jsonl to choose by,
-calibrate.jsonl to calibrate with.
+shares most with it and does not hold its answer; or it is altered, so that its own paragraph no longer answers it. Two
+samples of all that was held back: valid.jsonl to choose by, calibrate.jsonl to calibrate with.
 """
 
 import gzip
@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from altered import altered
+
 Row = dict[str, Any]
 DATA = Path(os.environ.get("PUNA_DATA", "../shared/data"))
 FIELDS = ("id", "context", "question", "answers", "unanswerable")
@@ -27,7 +29,7 @@ SQUAD_BACK = 5 / 24  # of the articles of SQuAD's development half
 COMPANY = 40  # texts among which the most similar is looked for, where there is no article
 SAMPLES = {
     "valid": {"squad11": 100, "squad20": 100, "cmrc": 60, "drcd": 20, "dureader": 20},
-    "calibrate": {"squad20": 500, "squad11": 300, "cmrc": 120, "drcd": 40, "dureader": 40},
+    "calibrate": {"squad20": 500, "cmrc": 120, "drcd": 40, "dureader": 40, "chinese-none": 60},
 }
 
 
@@ -84,6 +86,18 @@ def unanswerable(rows: list[Row], share: float, draw: random.Random) -> list[Row
     return found
 
 
+def changed(rows: list[Row], draw: random.Random) -> list[Row]:
+    """Alter questions so that their texts do not answer them, where that can be done."""
+    found = []
+    for row in rows:
+        answers = [answer["text"] for answer in row["answers"]]
+        question = altered(row["question"], row["context"], answers, draw) if answers else None
+        if question:
+            row_id = f"{row['id']}-altered"
+            found.append({**row, "id": row_id, "question": question, "answers": [], "unanswerable": True})
+    return found
+
+
 def sample(sets: dict[str, list[Row]], counts: dict[str, int]) -> list[Row]:
     """Draw so many rows of each set; a question that two sets share is asked once."""
     draw = random.Random(0)
@@ -106,6 +120,7 @@ def main(out: Path) -> None:
             seen.setdefault((row["context"], row["question"]), row)
     save(out, "squad", seen.values())
     save(out, "squad-none", unanswerable(train, 0.15, draw))
+    save(out, "squad-altered", changed(list(seen.values()), draw))
     valid = {
         name: [row for row in rows if row["title"] in articles]
         for name, rows in (("squad11", half), ("squad20", half2))
@@ -123,7 +138,9 @@ def main(out: Path) -> None:
     for name, rows in (("cmrc", cmrc), ("drcd", drcd), ("dureader", dureader)):
         save(out, name, rows)
     save(out, "chinese-none", unanswerable(cmrc + drcd + dureader, 0.12, draw))
+    save(out, "chinese-altered", changed(cmrc + drcd + dureader, draw))
     valid |= {"cmrc": chosen, "drcd": drcd_back, "dureader": dureader_back}
+    valid["chinese-none"] = unanswerable(chosen + drcd_back + dureader_back, 0.12, draw)
     for name, rows in valid.items():
         save(out, f"valid-{name}", rows)
     for name, counts in SAMPLES.items():

@@ -185,7 +185,7 @@ def test_kept_texts_are_never_shared(tiny: Path, tmp_path: Path) -> None:
 
 
 def calibration_beside(folder: Path, name: str) -> None:
-    made = Calibration(name, "sum", 100, Coefficients(0.7, -1.0, 0.5, 0.1, 0.3), ((0.001, 1.0, 0.2),), {})
+    made = Calibration(name, "sum", 100, Coefficients(0.7, 0.2, -1.0, 0.5, 0.1, 0.3), ((0.001, 1.0, 0.2),), {})
     (folder / "calibration.json").write_text(made.to_json(), "utf-8")
 
 

@@ -21,7 +21,7 @@ def random_window(rng: random.Random, answers: int | None = None) -> Window:
 
 
 def random_calibration(rng: random.Random) -> Calibration:
-    numbers = Coefficients(rng.uniform(0.05, 3), *(rng.uniform(-2, 2) for _ in range(7)))
+    numbers = Coefficients(rng.uniform(0.05, 3), rng.uniform(0, 2), *(rng.uniform(-2, 2) for _ in range(7)))
     return Calibration("m", "sum", 100, numbers, ((0.5, 1.0, 0.5),), {"ece": 0.1})
 
 
@@ -37,7 +37,8 @@ def test_gives_a_distribution_by_its_formula(seed: int) -> None:
         none = math.exp(c.d0 + c.d1 * window.refusal + c.d2 * known + c.d3 * length) * len(windows)
         others += math.exp(c.b0 + c.b1 * known + c.b2 * length) / none
         for text in sorted(window.candidates, key=lambda t: -window.candidates[t])[:KEPT]:
-            odds[text] = odds.get(text, 0.0) + math.exp(c.a * window.candidates[text]) / none
+            own = c.a0 if window.candidates[text] == max(window.candidates.values()) else 0.0
+            odds[text] = odds.get(text, 0.0) + math.exp(own + c.a * window.candidates[text]) / none
     whole = 1 + others + math.fsum(odds.values())
     found, nothing = mix([calibration.apply(window) for window in windows])
     assert found == pytest.approx({text: value / whole for text, value in odds.items()})
@@ -101,7 +102,7 @@ def test_another_model_is_refused() -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_round_trip(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
-    numbers = Coefficients(*(rng.uniform(0.001, 3) for _ in range(8)))
+    numbers = Coefficients(*(rng.uniform(0.001, 3) for _ in range(9)))
     curve = tuple((rng.random(), rng.random(), rng.random()) for _ in range(rng.randint(0, 5)))
     wanted = Calibration("模型 m", "prior", 300, numbers, curve, {"ece": rng.random(), "no_answer_auroc": None})
     path = tmp_path / "calib.json"
@@ -129,7 +130,7 @@ BAD = {
     "a number": "1",
     "brackets without end": "[" * 100_000,
     "a row of data": '{"context": "a", "question": "b", "answers": []}',
-    "another format": changed(format=2),
+    "another format": changed(format=1),
     "no format": json.dumps({name: value for name, value in GOOD.items() if name != "format"}),
     "NaN": numbers(a=math.nan),
     "infinity": numbers(d0=-math.inf),
@@ -137,11 +138,12 @@ BAD = {
     "a coefficient beyond all": numbers(b1=10**400),
     "order turned round": numbers(a=-1.0),
     "order lost": numbers(a=0),
+    "the best no longer the best": numbers(a0=-0.1),
     "text": numbers(a="much"),
     "null in numbers": numbers(d2=None),
     "one number missing": changed(coefficients={"a": 1.0, "b0": -2.0}),
     "one number more": numbers(e0=1.0),
-    "coefficients are a list": changed(coefficients=[1.0] * 8),
+    "coefficients are a list": changed(coefficients=[1.0] * 9),
     "curve of pairs": changed(curve=[[0.5, 1.0]]),
     "curve of text": changed(curve=["abc"]),
     "NaN in the curve": changed(curve=[[math.nan, 1.0, 0.5]]),

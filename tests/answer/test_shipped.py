@@ -4,9 +4,9 @@ import gzip
 import json
 import os
 import random
-import runpy
 from pathlib import Path
 
+import prepare
 import pytest
 
 import puna
@@ -81,10 +81,9 @@ def held_back() -> list[dict]:
     data = os.environ.get("PUNA_DATA")
     if not data:
         pytest.skip("PUNA_DATA, the folder of the data sets, is not set")
-    prepare = runpy.run_path(str(Path(__file__).parents[2] / "train" / "prepare.py"))
     with gzip.open(Path(data) / "squad11/dev_a.jsonl.gz", "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    articles = prepare["held_back"](rows, "title", prepare["SQUAD_BACK"])
+    articles = prepare.held_back(rows, "title", prepare.SQUAD_BACK)
     return random.Random(1).sample([row for row in rows if row["title"] in articles], 25)
 
 

@@ -3,13 +3,15 @@
 A conditional logit (McFadden 1974) over everything that can be true of a window. With s the score of an answer, m the
 log of all spans' probability together, r the refusal's score and n the best answer's tokens:
 
-    an answer that was found    a·s
+    the best answer found       a₀ + a·s
+    another one found           a·s
     another span                b₀ + b₁·m + b₂·n
     none                        d₀ + d₁·r + d₂·m + d₃·n
 
-Answers keep their order in a window (a > 0), so the certificate stays true. What the windows of a text say is joined as
-before (see `mixture`). "True" is an exact match with a labelled answer. The answers that count as found are the KEPT best
-of a window, so that probabilities do not depend on how many are asked for.
+Answers keep their order in a window (a > 0, a₀ ≥ 0), so the certificate stays true. What the windows of a text say is
+joined as before (see `mixture`). "True" is an exact match with a labelled answer; where several are ("1840", "in 1840"),
+the first of them in the ranking, so that the best answer's probability is that of its being right. The answers that count
+as found are the KEPT best of a window, so that probabilities do not depend on how many are asked for.
 """
 
 import json
@@ -23,7 +25,7 @@ from typing import Any
 from puna.answer.mixture import Window, log_sum
 from puna.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 LOW = -100.0  # log-probabilities below this count as this
 KEPT = 20  # answers of a window that have probabilities of their own
 
@@ -33,6 +35,7 @@ class Coefficients:
     """The fitted numbers, named as in the table above; as they stand here, probabilities are left as they are."""
 
     a: float = 1.0
+    a0: float = 0.0
     b0: float = -math.inf
     b1: float = 0.0
     b2: float = 0.0
@@ -65,7 +68,9 @@ class Calibration:
     def apply(self, window: Window) -> Window:
         """Give the window with calibrated scores of the KEPT best; its total then counts the other spans as well."""
         c, known = self.coefficients, max(window.total, LOW)
-        candidates = {text: c.a * max(score, LOW) for text, score in kept(window).candidates.items()}
+        scores = {text: max(score, LOW) for text, score in kept(window).candidates.items()}
+        best = max(scores.values(), default=LOW)
+        candidates = {text: c.a * score + (c.a0 if score == best else 0.0) for text, score in scores.items()}
         other = c.b0 + c.b1 * known + c.b2 * window.length
         refusal = c.d0 + c.d1 * max(window.refusal, LOW) + c.d2 * known + c.d3 * window.length
         return replace(window, candidates=candidates, total=log_sum([*candidates.values(), other]), refusal=refusal)
@@ -106,7 +111,7 @@ def load_calibration(path: str | Path) -> Calibration:
             raise ValueError
         given = {name: float(value) for name, value in found["coefficients"].items()}
         curve = tuple((float(p), float(c), float(e)) for p, c, e in found["curve"])
-        if given.keys() != asdict(Coefficients()).keys() or given["a"] <= 0:
+        if given.keys() != asdict(Coefficients()).keys() or given["a"] <= 0 or given["a0"] < 0:
             raise ValueError
         if not all(map(math.isfinite, (*given.values(), *chain(*curve)))):
             raise ValueError

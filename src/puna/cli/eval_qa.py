@@ -64,7 +64,7 @@ def qa(
 
     Exact match and F1 are those of the official scripts: CMRC 2018's for Chinese, SQuAD's for all else. If any row of the
     file is unanswerable, "not in the text" is the prediction where it is more probable than not; otherwise the prediction
-    is always the first answer.
+    is always the first answer, and ece, brier and aurc judge its probability given that there is one.
 
     With --json: file, model, rows, seed; n, failed; em, f1, top5_em, top5_f1, has_answer_em, has_answer_f1,
     no_answer_accuracy in percent; ece, brier, aurc, no_answer_auroc, exact_share as fractions; seconds_per_question,

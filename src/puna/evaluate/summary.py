@@ -19,7 +19,8 @@ class Summary:
     text" is an entry, at its place by probability.
     has_answer_em, has_answer_f1: over the answerable questions. no_answer_accuracy: percent of the unanswerable ones
     with the prediction "not in the text". None in a set without unanswerable questions.
-    ece, brier, aurc (fractions): how well the first answer's probability says whether that answer is an exact match.
+    ece, brier, aurc (fractions): how well the first answer's probability says whether that answer is an exact match; in
+    a set without unanswerable questions its probability given that the text holds an answer, as is known there.
     no_answer_auroc (fraction): how well `no_answer_probability` tells unanswerable questions; None without both kinds.
     exact_share (fraction): questions for which the search proved that no better answer was left out.
     The last three are means over the questions.
@@ -49,7 +50,7 @@ def summarise(observations: Sequence[Observation], refusing: bool) -> Summary:
     answerable = [one for one in observations if not one.unanswerable]
     unanswerable = [one for one in observations if one.unanswerable]
     asked = [one for one in observations if one.answers]
-    probabilities = [one.answers[0].probability for one in asked]
+    probabilities = [_probability(one, refusing) for one in asked]
     right = [one.answers[0].em for one in asked]
     tops = [_top(one, refusing) for one in observations]
     return Summary(
@@ -71,6 +72,11 @@ def summarise(observations: Sequence[Observation], refusing: bool) -> Summary:
         nodes_per_question=fmean(one.nodes for one in observations),
         passes_per_question=fmean(one.passes for one in observations),
     )
+
+
+def _probability(one: Observation, refusing: bool) -> float:
+    first, answered = one.answers[0].probability, 1 - one.no_answer_probability
+    return first if refusing or not answered else min(first / answered, 1.0)
 
 
 def _top(one: Observation, refusing: bool) -> tuple[float, float]:
