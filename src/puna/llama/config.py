@@ -14,15 +14,16 @@ from puna.weights.refuse import shown
 # Keys that say nothing about the forward pass of a trained model: bookkeeping, generation, training.
 _INERT = frozenset(
     """
-    _name_or_path add_cross_attention architectures attention_dropout attn_implementation bad_words_ids
-    begin_suppress_tokens bos_token_id chunk_size_feed_forward cross_attention_hidden_size
-    decoder_start_token_id dtype embd_pdrop eos_token_id exponential_decay_length_penalty finetuning_task
-    forced_bos_token_id forced_eos_token_id hidden_dropout id2label initializer_range is_decoder
-    is_encoder_decoder is_llama_config keys_to_ignore_at_inference label2id max_length mlp_dropout
-    model_type num_labels output_attentions output_hidden_states pad_token_id prefix pretraining_tp
-    problem_type resid_pdrop return_dict rope_interleaved sep_token_id task_specific_params tf_legacy_loss
-    tie_encoder_decoder tokenizer_class torch_dtype torchscript transformers.js_config transformers_version
-    unsloth_fixed unsloth_version use_bfloat16 use_cache
+    _attn_implementation_autoset _flash_attn_2_enabled _name_or_path add_cross_attention architectures
+    attention_dropout attn_implementation bad_words_ids begin_suppress_tokens bos_token_id
+    chunk_size_feed_forward cross_attention_hidden_size decoder_start_token_id dtype embd_pdrop eos_token_id
+    exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id hidden_dropout
+    id2label initializer_range is_decoder is_encoder_decoder is_llama_config keys_to_ignore_at_inference
+    label2id max_length max_sequence_length mlp_dropout model_type num_labels output_attentions
+    output_hidden_states pad_token_id prefix pretraining_tp problem_type resid_pdrop return_dict
+    rope_interleaved sep_token_id task_specific_params tf_legacy_loss tie_encoder_decoder tokenizer_class
+    torch_dtype torchscript transformers.js_config transformers_version unsloth_fixed unsloth_version
+    use_bfloat16 use_cache
     """.split()
 )
 _MATHS = frozenset(
@@ -66,7 +67,9 @@ class LlamaConfig:
         if kind != "llama":
             raise ModelFileError("E-ARCHITECTURE", architecture=shown(kind))
         for key, value in raw.items():
-            if key not in _INERT and key not in _MATHS and value not in _ABSENT:
+            if key in _INERT or key in _MATHS:
+                continue
+            if value is True or value not in _ABSENT:  # which 1.0 alone would let pass
                 raise ModelFileError("E-CONFIG-UNKNOWN", key=shown(key), value=shown(value))
         if raw.get("hidden_act", "silu") != "silu":
             raise ModelFileError("E-CONFIG-VALUE", key="hidden_act", value=shown(raw["hidden_act"]), wanted="silu")
