@@ -14,6 +14,7 @@ ROOM = [
     "blocks",
     "adapted",
     "adapter",
+    "architectures",
     "checkpoint",
     "folder",
     "gguf",

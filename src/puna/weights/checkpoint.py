@@ -54,12 +54,12 @@ class Checkpoint(Protocol):
 
 
 class GgufCheckpoint:
-    """A GGUF file of architecture `llama`; see `Checkpoint`."""
+    """A GGUF file; see `Checkpoint`."""
 
     format = "gguf"
 
     def __init__(self, path: Path) -> None:
-        """Open and check the file; raise `ModelFileError` for anything but a whole Llama model."""
+        """Open and check the file; raise `ModelFileError` for anything but one whole model."""
         self.path = path
         self._file = GgufFile(path)
         self.config = read_config(self._file)
@@ -90,7 +90,7 @@ class GgufCheckpoint:
         Moving rows leaves every block whole, so it is done on the bytes.
         """
         rows = self._file.rows(self._stored(name))
-        heads = permuted_heads(name, self.config["num_attention_heads"], self.config["num_key_value_heads"])
+        heads = permuted_heads(name, self.config)
         if heads is None:
             return rows
         if len(self._shapes[name]) == 1:  # a bias is one row of bytes: give each number its own

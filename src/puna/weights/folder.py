@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from puna.weights.layout import ARCHITECTURE, EMBEDDING, HEAD, check_ids, check_shapes, expected_shapes
+from puna.weights.architectures import architecture_of
+from puna.weights.layout import EMBEDDING, HEAD, check_ids, check_shapes, expected_shapes
 from puna.weights.refuse import refuse
 from puna.weights.safetensors_header import Entry, read_header, read_json
 
@@ -29,7 +30,7 @@ class FolderCheckpoint:
     tokenizer_metadata: dict[str, object] | None = None
 
     def __init__(self, folder: Path, *, only: str | None = None) -> None:
-        """Open and check the folder, or just its file `only`; raise `ModelFileError` for anything but a Llama."""
+        """Open and check the folder, or just its file `only`; raise `ModelFileError` for anything but a model."""
         self.path = folder / only if only else folder
         self._folder = folder
         self.config = _read_config(folder)
@@ -135,8 +136,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").exists():
         raise refuse("E-FOLDER-CONFIG", folder)
     config = read_json(folder / "config.json")
-    if config.get("model_type") != ARCHITECTURE:
-        raise refuse("E-ARCHITECTURE", folder, architecture=config.get("model_type", "missing"))
+    config = architecture_of(config).complete(config)
     if (folder / "generation_config.json").exists():
         ends = _listed(read_json(folder / "generation_config.json").get("eos_token_id"))
         ends += [end for end in _listed(config.get("eos_token_id")) if end not in ends]
