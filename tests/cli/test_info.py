@@ -252,6 +252,17 @@ def test_what_sets_a_family_apart(case: str, lines: dict[str, str], tmp_path: Pa
     assert ("window" in table, "head norms" in table) == ("window" in lines, "head norms" in lines)
 
 
+def test_metas_own_folder(tmp_path: Path) -> None:
+    params = {"dim": 48, "n_layers": 3, "n_heads": 8, "norm_eps": 1e-5, "vocab_size": -1, "multiple_of": 32}
+    sizes = {"hidden_size": 48, "num_attention_heads": 8, "num_key_value_heads": 8, "head_dim": 6}
+    hf = families.make("llama", families.draw("llama", 0, intermediate_size=128, vocab_size=96, **sizes))
+    folder = families.save_pth(hf, tmp_path / "a", params, shards=2, by_width=False)
+    facts = facts_of(folder)
+    assert (facts["format"], facts["architecture"], facts["ffn_width"]) == ("pth", "llama", 128)
+    assert facts["parameters"] == sum(parameter.numel() for parameter in hf.parameters())
+    assert facts["tokenizer"]["problem"]["code"] == "E-TOKENIZER-MISSING"
+
+
 def test_the_table_has_every_line(gguf_file: Path) -> None:
     table = run(str(gguf_file))
     names = [line[:16].strip() for line in table.splitlines()]

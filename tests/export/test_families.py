@@ -21,7 +21,8 @@ from tests.cli.tiny_file import write_tiny
 from tests.export.models import PAD, WORDS, logits
 from tests.export.models import draw as draw_ids
 from tests.oracle import families
-from tests.oracle.families import CASES, draw, gguf_tensors, make, weights_of
+from tests.oracle.families import CASES, draw, gguf_tensors, make, save_pth, weights_of
+from tests.tokens.kinds import write_sentence_piece
 from tests.weights.adapters import draw_adapter
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
@@ -126,6 +127,36 @@ def test_what_has_no_place_in_a_file(case: str, tmp_path: Path) -> None:
     ids = draw_ids(50, hf.config.vocab_size)
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "c", dtype=torch.float32).eval()
     torch.testing.assert_close(families.logits(again, ids), families.logits(hf, ids), **CLOSE)
+
+
+def test_metas_files_become_a_folder_and_a_file(tmp_path: Path) -> None:
+    """With the tokenizer beside them, which is SentencePiece's as in Llama 1 and 2."""
+    params = {"dim": 48, "n_layers": 3, "n_heads": 8, "n_kv_heads": 4, "norm_eps": 1e-5, "vocab_size": -1}
+    (tmp_path / "t").mkdir()
+    write_sentence_piece(tmp_path / "t")
+    tokenizer = Tokenizer.from_folder(tmp_path / "t")
+    changes = {"hidden_size": 48, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 6}
+    hf = make("llama", draw("llama", 0, vocab_size=tokenizer.vocab_size, intermediate_size=256, **changes))
+    hf.config.rope_parameters["rope_theta"] = 10000.0
+    hf.model.rotary_emb.__init__(hf.config)
+    path = save_pth(hf, tmp_path / "a", params, shards=2, by_width=True)
+    (tmp_path / "t" / "tokenizer.model").rename(path / "tokenizer.model")
+    export(path, "hf", tmp_path / "c")
+    export(path, "gguf", tmp_path / "b.gguf")
+    export(path / "consolidated.01.pth", "gguf", tmp_path / "d.gguf", "F16")
+    ids = draw_ids(60, hf.config.vocab_size)
+    want = families.logits(hf, ids)
+    for place in (path, tmp_path / "b.gguf", tmp_path / "c"):
+        torch.testing.assert_close(logits(open_checkpoint(place), ids), want, **CLOSE)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "c", dtype=torch.float32).eval()
+    torch.testing.assert_close(families.logits(again, ids), want, **CLOSE)
+    assert again.config.eos_token_id == sorted(tokenizer.eos_ids)
+    text = "the cat sat, 高原"
+    for other in (
+        Tokenizer.from_folder(tmp_path / "c"),
+        Tokenizer.from_gguf(GgufFile(tmp_path / "b.gguf").metadata),
+    ):
+        assert other.encode(text) == tokenizer.encode(text)
 
 
 @pytest.mark.parametrize("case", ["llama", "mistral", "qwen2", "qwen3"])

@@ -182,5 +182,49 @@ def divisors(rope: dict[str, Any], head_dim: int) -> np.ndarray:
     return np.array(found)
 
 
+META = {
+    "input_layernorm": ("attention_norm", None),
+    "self_attn.q_proj": ("attention.wq", 0),
+    "self_attn.k_proj": ("attention.wk", 0),
+    "self_attn.v_proj": ("attention.wv", 0),
+    "self_attn.o_proj": ("attention.wo", 1),
+    "post_attention_layernorm": ("ffn_norm", None),
+    "mlp.gate_proj": ("feed_forward.w1", 0),
+    "mlp.down_proj": ("feed_forward.w2", 1),
+    "mlp.up_proj": ("feed_forward.w3", 0),
+}
+
+
+def meta_state(model: PreTrainedModel) -> dict[str, tuple[torch.Tensor, int | None]]:
+    """Tensors under Meta's names and in Meta's order of rows, and the dimension along which they are cut."""
+    config, state = model.config, state_of(model)
+    heads = {"self_attn.q_proj": config.num_attention_heads, "self_attn.k_proj": config.num_key_value_heads}
+    found = {"tok_embeddings.weight": (state["model.embed_tokens.weight"], 0)}
+    found["norm.weight"] = (state["model.norm.weight"], None)
+    if "lm_head.weight" in state:
+        found["output.weight"] = (state["lm_head.weight"], 0)
+    for layer in range(config.num_hidden_layers):
+        for ours, (theirs, dim) in META.items():
+            tensor = state[f"model.layers.{layer}.{ours}.weight"]
+            if ours in heads:
+                tensor = torch.from_numpy(interleave(tensor.numpy(), heads[ours]))
+            found[f"layers.{layer}.{theirs}.weight"] = (tensor, dim)
+    return found
+
+
+def save_pth(model: PreTrainedModel, path: Path, params: dict[str, Any], *, shards: int, by_width: bool) -> Path:
+    """As Meta publishes it; `by_width`: the embedding is cut along its width, as in Llama 1 and 2."""
+    path.mkdir()
+    (path / "params.json").write_text(json.dumps(params))
+    for shard in range(shards):
+        part = {}
+        for name, (tensor, dim) in meta_state(model).items():
+            dim = 1 if by_width and name.startswith("tok_") else dim
+            part[name] = tensor.clone() if dim is None else tensor.chunk(shards, dim)[shard].clone()
+        part["rope.freqs"] = torch.ones(4)
+        torch.save(part, path / f"consolidated.{shard:02}.pth")
+    return path
+
+
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")

@@ -23,7 +23,7 @@ from puna.rank.shelf import Shelf
 from puna.rank.trie import build_trie
 from puna.weights.checkpoint import Checkpoint, open_checkpoint
 from puna.weights.kept_folder import KeptFolder
-from tests.oracle.families import CASES, draw, logits, make, save_gguf, save_new, save_old
+from tests.oracle.families import CASES, draw, logits, make, save_gguf, save_new, save_old, save_pth
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 IN_GGUF = [name for name in CASES if not ("window" in name and name.startswith("qwen"))]
@@ -73,6 +73,62 @@ def test_every_gguf_file(case: str, seed: int, tmp_path: Path) -> None:
     torch.testing.assert_close(whole(by_torch(checkpoint), ids), logits(hf, ids), **CLOSE)
     family = "llama" if case == "mistral" else case.partition("-")[0]
     assert checkpoint.config["model_type"] == family
+
+
+PARAMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "llama-1": (
+        {"vocab_size": -1, "multiple_of": 32, "norm_eps": 1e-6},
+        {"intermediate_size": 128, "num_key_value_heads": 8, "rms_norm_eps": 1e-6},
+    ),
+    "llama-2": (
+        {"vocab_size": -1, "multiple_of": 16, "ffn_dim_multiplier": 1.3, "n_kv_heads": 4, "norm_eps": 1e-5},
+        {"intermediate_size": 176, "num_key_value_heads": 4, "rms_norm_eps": 1e-5},
+    ),
+    "llama-3": (
+        {"vocab_size": 96, "multiple_of": 64, "n_kv_heads": 4, "norm_eps": 1e-5, "rope_theta": 500000.0},
+        {"intermediate_size": 128, "num_key_value_heads": 4, "rms_norm_eps": 1e-5},
+    ),
+    "llama-3.1": (
+        {
+            "vocab_size": 96,
+            "n_kv_heads": 4,
+            "norm_eps": 1e-5,
+            "rope_theta": 500000.0,
+            "use_scaled_rope": True,
+            "rope_scaling_factor": 8.0,
+        },
+        {"intermediate_size": 256, "num_key_value_heads": 4, "rms_norm_eps": 1e-5},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PARAMS)
+@pytest.mark.parametrize("shards", [1, 2, 4])
+def test_metas_own_files(kind: str, shards: int, tmp_path: Path) -> None:
+    params, config = PARAMS[kind]
+    rope = {"rope_type": "default", "rope_theta": params.get("rope_theta", 10000.0)}
+    if "use_scaled_rope" in params:
+        rope |= {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+        rope["original_max_position_embeddings"] = 8192
+    changes = {
+        "vocab_size": 96,
+        "hidden_size": 48,
+        "num_attention_heads": 8,
+        "head_dim": 6,
+        "rope_parameters": rope,
+    }
+    hf = make("llama", draw("llama", 0, **changes, **config), 5)
+    params = {"dim": 48, "n_layers": 3, "n_heads": 8, "max_seq_len": 99, **params}
+    by_width = kind in ("llama-1", "llama-2")
+    path = save_pth(hf, tmp_path / "a", params, shards=shards, by_width=by_width)
+    ids = random_ids(96, 60)
+    want = logits(hf, ids)
+    for place in (path, path / "consolidated.00.pth"):
+        checkpoint = open_checkpoint(place)
+        assert checkpoint.format == "pth"
+        torch.testing.assert_close(whole(by_torch(checkpoint), ids), want, **CLOSE)
+    contexts = {"llama-1": 2048, "llama-2": 4096, "llama-3": 8192, "llama-3.1": 131072}
+    assert checkpoint.config["max_position_embeddings"] == contexts[kind]
 
 
 @pytest.mark.parametrize("case", CASES)

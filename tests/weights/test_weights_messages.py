@@ -21,7 +21,9 @@ ROOM = [
     "gguf_adapter",
     "gguf_config",
     "layout",
+    "meta",
     "names",
+    "pth",
     "retyped",
     "safetensors_header",
 ]

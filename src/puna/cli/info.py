@@ -24,7 +24,7 @@ def info(model: str | None, adapter: Path | str | None, as_json: bool) -> None:
 
     \b
     Fields of the JSON object (null where the files do not say):
-      path, format, size_bytes       format is "gguf" or "safetensors"
+      path, format, size_bytes       format is "gguf", "safetensors" or "pth"
       name, licence                  as the file's metadata has them
       source, revision, sha256       as recorded by puna pull
       architecture, layers, width, heads, kv_heads, head_dim, ffn_width,

@@ -143,7 +143,8 @@ def _folder(source: Source, kind: str | None, output: Path, progress: Progress) 
     dtype = _dense(source, kind)
     merged = source.merged
     shapes = {name: merged.shape(name) for name in merged.names()}
-    _, files = tokenizer_of(source.path, source.checkpoint)
+    tokenizer, files = tokenizer_of(source.path, source.checkpoint)
+    ids = {"bos_token_id": tokenizer.bos_id, "eos_token_id": sorted(tokenizer.eos_ids)}  # Meta's files name none
     need_room(output, sum(torch.Size(shape).numel() for shape in shapes.values()) * dtype.itemsize)
     reads = _reads(source)
     about = {ABOUT: {"format": FORMAT, "name": folder_name(output), **_said(reads)}} if reads else {}
@@ -152,7 +153,7 @@ def _folder(source: Source, kind: str | None, output: Path, progress: Progress) 
         shapes,
         lambda name: merged.tensor(name, torch.float32),
         reads.extra if reads else {},
-        source.checkpoint.config,
+        {**{key: value for key, value in ids.items() if value not in (None, [])}, **source.checkpoint.config},
         dtype,
         {**files, **about},
         lambda done: progress(done, len(shapes)),

@@ -11,6 +11,7 @@ from puna.weights.folder import FolderCheckpoint
 from puna.weights.gguf import MAGIC, GgufFile
 from puna.weights.gguf_config import read_config
 from puna.weights.layout import expected_shapes
+from puna.weights.meta import PARAMS, SHARD, MetaCheckpoint
 from puna.weights.names import permuted_heads, to_gguf, unpermute
 from puna.weights.refuse import refuse
 
@@ -22,7 +23,7 @@ _ZIP, _PICKLE, _LFS = b"PK\x03\x04", b"\x80", b"version https://git-lfs"
 class Checkpoint(Protocol):
     """What the model is built from: Hugging Face's names, row order and configuration keys.
 
-    `format` is "gguf" or "safetensors"; `config` is `config.json` as read, or GGUF metadata in its form;
+    `format` is "gguf", "safetensors" or "pth"; `config` is `config.json` as read, or GGUF metadata in its form;
     `tokenizer_metadata` is a GGUF file's metadata, None for a folder, whose tokenizer stands in its own files.
     """
 
@@ -106,14 +107,16 @@ class GgufCheckpoint:
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Open a GGUF file, a folder with `config.json` and safetensors, or one `.safetensors` file of such a folder.
+    """Open a GGUF file, a folder with `config.json` and safetensors or with `params.json` and `consolidated.NN.pth`, or
+    one weights file of such a folder.
 
     What a file is, is told by its first bytes, not by its name. Raises `ModelFileError` for everything else.
     """
     path = Path(path)
     try:
         if path.is_dir():
-            return FolderCheckpoint(path)
+            meta = (path / PARAMS).exists() and not (path / "config.json").exists()
+            return MetaCheckpoint(path) if meta else FolderCheckpoint(path)
         if not path.is_file():  # opening a pipe would wait for ever
             raise refuse("E-WEIGHTS-KIND" if path.exists() else "E-WEIGHTS-MISSING", path)
         with path.open("rb") as file:
@@ -126,6 +129,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         return GgufCheckpoint(path)
     if start.startswith(_LFS):
         raise refuse("E-WEIGHTS-LFS", path)
+    if SHARD.fullmatch(path.name) and path.with_name(PARAMS).exists():
+        return MetaCheckpoint(path.parent)
     if start.startswith((_ZIP, _PICKLE)) or path.suffix.lower() in _PICKLE_SUFFIXES:
         raise refuse("E-WEIGHTS-PICKLE", path)
     if path.suffix.lower() == ".safetensors" or start[8:10] in (b'{"', b"{}"):

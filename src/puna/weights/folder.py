@@ -91,7 +91,7 @@ class FolderCheckpoint:
 
     def _open(self, name: str, listed: set[str] | None) -> None:
         path = self._folder / name
-        if not _stays_inside(self._folder, path):
+        if not stays_inside(self._folder, path):
             raise refuse("E-FOLDER-OUTSIDE", self._folder, name=name)
         entries = read_header(path)
         for wrong in sorted(entries.keys() ^ listed) if listed is not None else ():
@@ -164,7 +164,7 @@ def _read_index(path: Path) -> dict[str, set[str] | None]:
     return dict(shards)
 
 
-def _stays_inside(folder: Path, path: Path) -> bool:
+def stays_inside(folder: Path, path: Path) -> bool:
     """Tell whether a file, links followed, lies in its folder, or in the store of a Hugging Face cache.
 
     That cache has `snapshots/REVISION/NAME` link to `blobs/DIGEST` beside `snapshots`.
