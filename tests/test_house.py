@@ -96,9 +96,20 @@ def test_no_long_module(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= LONGEST
 
 
+WEIGHTS_ONLY = SOURCE / "weights" / "pth.py"
+
+
 @by_module
 def test_nothing_runs_code_from_data(path: Path) -> None:
-    assert dangers(tree(path)) == []
+    assert dangers(tree(path)) == (["torch.load"] if path == WEIGHTS_ONLY else [])
+
+
+def test_the_one_load_of_a_pickle_takes_weights_only() -> None:
+    calls = [node for node in ast.walk(tree(WEIGHTS_ONLY)) if isinstance(node, ast.Call)]
+    (load,) = (call for call in calls if dotted(call.func) == "torch.load")
+    said = {keyword.arg: ast.literal_eval(keyword.value) for keyword in load.keywords}
+    assert said["weights_only"] is True
+    assert said["mmap"] is True
 
 
 @pytest.mark.parametrize(

@@ -23,13 +23,14 @@ from puna.llama.load import load
 from puna.weights import store
 from puna.weights.adapter import Adapter, write_adapter
 from puna.weights.checkpoint import open_checkpoint
+from tests.oracle import families
 
 WIDTH, FFN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, VOCAB = 64, 96, 2, 4, 2, 16, 261
 FIELDS = set(
     """
     path format size_bytes name licence source revision sha256 architecture layers width heads kv_heads head_dim
-    ffn_width vocab_size context norm_eps rope tied_head attention_bias mlp_bias parameters tensors tokenizer
-    engine adapter
+    ffn_width vocab_size context norm_eps rope tied_head attention_bias output_bias mlp_bias head_norms window
+    window_layers parameters tensors tokenizer engine adapter
     """.split()
 )
 HOSTILE = "a\x1b[2J\x9b31m\r\u202eb\n[bold]c[/bold] 羊驼"
@@ -233,6 +234,33 @@ def test_a_folder(tmp_path: Path) -> None:
     assert "yarn, theta 10,000, factor 4, original context 1,024" in table
     one_file = facts_of(folder / "model.safetensors")
     assert one_file["tokenizer"] == facts["tokenizer"]
+
+
+@pytest.mark.parametrize(
+    ("case", "lines"),
+    [
+        ("llama", {"architecture": "llama", "biases": "none"}),
+        ("mistral-window", {"architecture": "mistral", "window": "9 tokens in 3 of 3 layers"}),
+        ("qwen2-window", {"architecture": "qwen2", "window": "7 tokens in 2 of 3 layers", "biases": "q, k, v"}),
+        ("qwen3-bias", {"architecture": "qwen3", "head norms": "of queries and keys", "biases": "q, k, v, o"}),
+    ],
+)
+def test_what_sets_a_family_apart(case: str, lines: dict[str, str], tmp_path: Path) -> None:
+    folder = families.save_new(families.make(case, families.draw(case, 0)), tmp_path / "a")
+    table = {line[:16].strip(): line[16:] for line in run(str(folder)).splitlines()}
+    assert {name: table.get(name) for name in lines} == lines
+    assert ("window" in table, "head norms" in table) == ("window" in lines, "head norms" in lines)
+
+
+def test_metas_own_folder(tmp_path: Path) -> None:
+    params = {"dim": 48, "n_layers": 3, "n_heads": 8, "norm_eps": 1e-5, "vocab_size": -1, "multiple_of": 32}
+    sizes = {"hidden_size": 48, "num_attention_heads": 8, "num_key_value_heads": 8, "head_dim": 6}
+    hf = families.make("llama", families.draw("llama", 0, intermediate_size=128, vocab_size=96, **sizes))
+    folder = families.save_pth(hf, tmp_path / "a", params, shards=2, by_width=False)
+    facts = facts_of(folder)
+    assert (facts["format"], facts["architecture"], facts["ffn_width"]) == ("pth", "llama", 128)
+    assert facts["parameters"] == sum(parameter.numel() for parameter in hf.parameters())
+    assert facts["tokenizer"]["problem"]["code"] == "E-TOKENIZER-MISSING"
 
 
 def test_the_table_has_every_line(gguf_file: Path) -> None:

@@ -263,7 +263,7 @@ def hand_made(path: Path, *, keys: Change | None = None, tensors: dict[str, tupl
     return path
 
 
-HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2}
+HEADS = {"model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 2}
 Q, NORM = "blk.0.attn_q.weight.lora_", "blk.0.attn_norm.weight.lora_"
 
 
@@ -280,6 +280,7 @@ def test_alpha_over_rank_and_none(tmp_path: Path) -> None:
         ("E-ADAPTER-KIND", {"keys": {"general.type": "model"}}),
         ("E-ADAPTER-KIND", {"keys": {"adapter.type": "control_vector"}}),
         ("E-ARCHITECTURE", {"keys": {"general.architecture": "gemma"}}),
+        ("E-CONFIG-VALUE", {"keys": {"general.architecture": "qwen2"}}),
         ("E-ADAPTER-SETTING", {"keys": {"adapter.lora.alpha": None}}),
         ("E-ADAPTER-SETTING", {"keys": {"adapter.lora.alpha": float("nan")}}),
         ("E-ADAPTER-SETTING", {"keys": {"adapter.lora.alpha": "8"}}),

@@ -41,6 +41,7 @@ def test_theta_from_either_place() -> None:
         ({"model_type": "mamba"}, "E-ARCHITECTURE"),
         ({"model_type": None}, "E-ARCHITECTURE"),
         ({"logit_scale": 0.5}, "E-CONFIG-UNKNOWN"),
+        ({"use_alibi": True}, "E-CONFIG-UNKNOWN"),
         ({"sliding_window": 4096}, "E-CONFIG-UNKNOWN"),
         ({"quantization_config": {"bits": 4}}, "E-CONFIG-UNKNOWN"),
         ({"hidden_act": "gelu"}, "E-CONFIG-VALUE"),
@@ -90,4 +91,5 @@ def test_refused(changes: dict[str, Any], code: str) -> None:
 
 
 def test_inert_and_absent_keys_are_fine() -> None:
+    read(_flash_attn_2_enabled=True, _attn_implementation_autoset=True, max_sequence_length=2048)
     read(torch_dtype="bfloat16", use_cache=True, sliding_window=None, logit_scale=1.0, attn_logit_softcapping=None)

@@ -48,6 +48,14 @@ TINY = {
     "rms_norm_eps": 1e-5,
     "attention_bias": True,
 }
+WINDOW = {"use_sliding_window": True, "sliding_window": 60, "max_window_layers": 1}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "mistral": {"model_type": "mistral", "sliding_window": 60, "attention_bias": False},
+    "qwen2": {"model_type": "qwen2", "attention_bias": False, **WINDOW},
+    "qwen3": {"model_type": "qwen3", **WINDOW},
+}
+each_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 class Drawn(Checkpoint):
@@ -55,8 +63,8 @@ class Drawn(Checkpoint):
 
     path, format, tokenizer_metadata, size_bytes = Path(), "drawn", None, 0
 
-    def __init__(self, kind: str = "BF16", tied: bool = False) -> None:
-        self.config: dict[str, Any] = {**TINY, "tie_word_embeddings": tied}
+    def __init__(self, kind: str = "BF16", tied: bool = False, family: str = "llama") -> None:
+        self.config: dict[str, Any] = {**TINY, "tie_word_embeddings": tied, **FAMILIES[family]}
         self._kind = kind
 
     def type_name(self, name: str) -> str:
@@ -152,12 +160,13 @@ def test_types_of_the_weights(kind: str, table: torch.dtype, tied: bool) -> None
 
 
 @both_types
-def test_reading_and_scoring_stay_on_the_gpu(dtype: torch.dtype) -> None:
+@each_family
+def test_reading_and_scoring_stay_on_the_gpu(family: str, dtype: torch.dtype) -> None:
     rng = random.Random(1)
     text = [rng.randrange(256) for _ in range(70)]
     candidates = [[rng.randrange(3) for _ in range(rng.randint(1, 7))] for _ in range(60)]
     with pretended():
-        model = loaded(dtype=dtype)
+        model = loaded(dtype=dtype, family=family)
         reading = Shelf(model).read(text, (20, 50))
         assert (reading.hidden.device.type, reading.hidden.dtype) == ("cuda", torch.float32)
         assert [len(each) for each in score(reading, candidates, end=9)] == [len(each) + 1 for each in candidates]
@@ -169,10 +178,13 @@ def test_reading_and_scoring_stay_on_the_gpu(dtype: torch.dtype) -> None:
 
 
 @both_types
-def test_a_step_stays_on_the_gpu_and_asks_for_no_value(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+@each_family
+def test_a_step_stays_on_the_gpu_and_asks_for_no_value(
+    family: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Step, "_replay", Step._compute)
     with pretended():
-        model = loaded(dtype=dtype)
+        model = loaded(dtype=dtype, family=family)
         with writing(model, 8, span=300) as writer:
             model.read([1] * 250, writer.cache)
             for _ in range(9):
@@ -200,7 +212,8 @@ def test_who_writes_while_another_does_has_a_step_of_their_own(monkeypatch: pyte
 @needs_gpu
 @both_types
 @pytest.mark.parametrize("tied", [False, True], ids=["own-head", "tied"])
-def test_numbers_are_the_cpu_s(dtype: torch.dtype, tied: bool) -> None:
+@each_family
+def test_numbers_are_the_cpu_s(family: str, dtype: torch.dtype, tied: bool) -> None:
     close = {"atol": 1e-3, "rtol": 1e-3} if dtype == torch.float32 else {"atol": 0.15, "rtol": 0.05}
     rng = random.Random(2)
     text = [rng.randrange(256) for _ in range(530)]
@@ -210,7 +223,10 @@ def test_numbers_are_the_cpu_s(dtype: torch.dtype, tied: bool) -> None:
             torch.cat(score(read(model, text), candidates, end=9)),
             score_hiding(read(model, text[:500]), text[500:], candidates[:5], [(0, 0), (3, 9)], end=9),
         ]
-        for model in (loaded(dtype=dtype, tied=tied), loaded("cpu", torch.float32, tied=tied))
+        for model in (
+            loaded(dtype=dtype, tied=tied, family=family),
+            loaded("cpu", torch.float32, tied=tied, family=family),
+        )
     )
     for one, other in zip(got, want, strict=True):
         torch.testing.assert_close(one, other, **close)
@@ -218,9 +234,10 @@ def test_numbers_are_the_cpu_s(dtype: torch.dtype, tied: bool) -> None:
 
 @needs_gpu
 @both_types
+@each_family
 @torch.inference_mode()
-def test_recorded_steps_equal_forwards(dtype: torch.dtype) -> None:
-    model, rng = loaded(dtype=dtype), random.Random(3)
+def test_recorded_steps_equal_forwards(family: str, dtype: torch.dtype) -> None:
+    model, rng = loaded(dtype=dtype, family=family), random.Random(3)
     close = {"atol": 1e-3, "rtol": 1e-3} if dtype == torch.float32 else {"atol": 0.15, "rtol": 0.05}
     for past in (3, 250, 5):  # into more slots, and back to a record that was made before
         ids = [rng.randrange(256) for _ in range(past + 12)]
@@ -234,8 +251,9 @@ def test_recorded_steps_equal_forwards(dtype: torch.dtype) -> None:
 
 
 @needs_gpu
-def test_same_candidate_same_bits_on_a_gpu() -> None:
-    model, rng = loaded(), random.Random(4)
+@each_family
+def test_same_candidate_same_bits_on_a_gpu(family: str) -> None:
+    model, rng = loaded(family=family), random.Random(4)
     reading = read(model, [rng.randrange(256) for _ in range(200)])
     candidates = [[rng.randrange(256) for _ in range(rng.randint(1, 9))] for _ in range(200)]
     together = score(reading, candidates, end=9)

@@ -56,6 +56,29 @@ SHAPES: dict[str, dict[str, Any]] = {
         "vocab_size": 31,
         "rms_norm_eps": 0.05,
     },
+    "E64-norms": {"model_type": "qwen3", "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 64},
+    "E96-norms": {
+        "model_type": "qwen3",
+        "num_attention_heads": 2,
+        "head_dim": 96,
+        "rms_norm_eps": 0.05,
+        "tie_word_embeddings": False,
+    },
+    "E32-bias-window": {
+        "model_type": "qwen2",
+        "num_attention_heads": 4,
+        "use_sliding_window": True,
+        "sliding_window": 37,
+        "max_window_layers": 0,
+    },
+    "E64-window": {
+        "model_type": "mistral",
+        "head_dim": 64,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "sliding_window": 300,
+    },
+    "E32-window-of-5": {"model_type": "mistral", "sliding_window": 5},
 }
 
 
@@ -119,13 +142,15 @@ def make_stored(changes: dict[str, Any] | None = None, kind: str = "mixed", seed
             ("o", sizes.width, queries),
         ):
             draw(f"{layer}self_attn.{part}_proj", outputs, inputs)
-            if sizes.attention_bias:
+            if sizes.attention_bias and (part != "o" or sizes.output_bias):
                 draw_vector(f"{layer}self_attn.{part}_proj.bias", outputs, 0.0)
         draw(f"{layer}mlp.gate_proj", sizes.ffn_width, sizes.width)
         draw(f"{layer}mlp.up_proj", sizes.ffn_width, sizes.width)
         draw(f"{layer}mlp.down_proj", sizes.width, sizes.ffn_width)
         draw_vector(f"{layer}input_layernorm.weight", sizes.width, 1.0)
         draw_vector(f"{layer}post_attention_layernorm.weight", sizes.width, 1.0)
+        for part in "qk" if sizes.head_norms else "":
+            draw_vector(f"{layer}self_attn.{part}_norm.weight", sizes.head_dim, 1.0)
     draw_vector("model.norm.weight", sizes.width, 1.0)
     if not sizes.tied:
         draw("lm_head", sizes.vocab_size, sizes.width)
@@ -159,7 +184,7 @@ def formula(
     low_bit: bool = True,
     listed: int = 0,
 ) -> Tensor:
-    """Normed hidden states [T, D] in float64; row t attends to the keys s with seen[t, s].
+    """Normed hidden states [T, D] in float64; row t attends to the keys s with seen[t, s] that its window holds.
 
     Where `engine` multiplies in bf16, what goes into a product is rounded to it, and weights; but not `low_bit` ones,
     those that stand in blocks, in the kernel for up to three rows. Everything else is float64, also what the last
@@ -186,6 +211,8 @@ def formula(
         number = number * torch.polar(torch.ones_like(angles), angles)[:, None]
         return torch.cat((number.real, number.imag), -1)
 
+    if c.window:
+        seen = seen & (positions[:, None] - positions < c.window)
     x = stored.exact("model.embed_tokens.weight").double()[tokens]
     for n in range(c.layers):
         layer = f"model.layers.{n}."
@@ -193,6 +220,8 @@ def formula(
         q, k, v = (
             times(h, f"{layer}self_attn.{part}_proj").view(len(tokens), -1, c.head_dim) for part in ("q", "k", "v")
         )
+        if c.head_norms:
+            q, k = (norm(x, f"{layer}self_attn.{part}_norm") for x, part in ((q, "q"), (k, "k")))
         q, k, v = into(turn(q)), into(turn(k)), into(v)
         mixed = []
         for head in range(c.heads):

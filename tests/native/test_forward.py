@@ -105,7 +105,7 @@ def test_chunked_equals_one_shot_to_the_last_bit(model, long, sizes: list[int]) 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_few_rows_over_many_slots(engine, shape: str) -> None:
-    """Their attention is cut into ranges of slots and put together again."""
+    """Their attention is cut into ranges of slots and put together again; a window may leave whole ranges unseen."""
     stored = make_stored(SHAPES[shape], "BF16", seed=9)
     model, tokens = packed(stored, engine), random_tokens(stored, 1100)
     whole, _ = read_chunks(model, tokens, [1100])

@@ -20,10 +20,11 @@ from puna.train.network import LoRA
 from puna.train.ranks import Ranks
 from puna.train.recipe import Recipe
 from puna.train.rows import read_spans
-from puna.train.session import Order, Session
+from puna.train.session import Base, Order, Session
 from puna.train.trees import Passage
 from puna.weights.adapter import POINTER, read_adapter
 from tests.cli.tiny_file import write_tiny
+from tests.oracle.families import draw, make, save_new
 from tests.tokens.kinds import write_sentence_piece
 from tests.train.rows import walks, write_rows
 
@@ -213,3 +214,20 @@ def test_a_makers_own_tokenizer_file_becomes_hugging_faces(tmp_path: Path) -> No
     again, copied = tokenizer_of(tmp_path, SimpleNamespace(tokenizer_metadata=None))
     assert again.encode("the cat") == processor.encode("the cat")
     assert set(copied) == {"tokenizer.json"}
+
+
+@pytest.mark.parametrize(
+    ("case", "code"),
+    [
+        ("llama-bias", "E-TRAIN-BIAS"),
+        ("qwen2", "E-TRAIN-BIAS"),
+        ("qwen3", "E-TRAIN-NORMS"),
+        ("mistral-window", "E-TRAIN-WINDOW"),
+    ],
+)
+def test_families_that_are_not_trained(case: str, code: str, tmp_path: Path) -> None:
+    """Rather than trained as if they were Llama."""
+    save_new(make(case, draw(case, 0)), tmp_path / "model")
+    with pytest.raises(PunaError) as caught:
+        Base.opened(str(tmp_path / "model"))
+    assert caught.value.code == code

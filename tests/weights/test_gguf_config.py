@@ -127,7 +127,6 @@ def test_inert_and_neutral_keys_are_accepted(tmp_path: Path) -> None:
 
 UNKNOWN: dict[str, Change] = {
     "llama.expert_count": lambda w: w.add_expert_count(8),
-    "llama.attention.sliding_window": lambda w: w.add_sliding_window(4096),
     "llama.logit_scale": lambda w: w.add_logit_scale(0.5),
     "llama.attention.causal": lambda w: w.add_causal_attention(False),
     "llama.attention.scale": lambda w: w.add_attention_scale(0.1),
@@ -194,9 +193,41 @@ def test_uniform_per_layer_arrays_are_one_number(tmp_path: Path) -> None:
     refused("E-CONFIG-VALUE", "head_count_kv", make(tmp_path / "y", change([3, 6])))
 
 
-@pytest.mark.parametrize("arch", ["qwen2", "gemma", "LLAMA", ""])
+@pytest.mark.parametrize("arch", ["qwen2moe", "mistral3", "gemma", "LLAMA", "mistral", ""])
 def test_other_architectures(arch: str, tmp_path: Path) -> None:
     refused("E-ARCHITECTURE", arch, make(tmp_path / "x", arch=arch))
+
+
+def test_a_window_makes_it_mistral(tmp_path: Path) -> None:
+    """Both have Llama's name; the window stands in a key. Of Qwen's it would not say which layers have it."""
+    config = read_config(make(tmp_path / "x", lambda w: w.add_sliding_window(4096)))
+    assert (config["model_type"], config["sliding_window"]) == ("mistral", 4096)
+    assert config["architectures"] == ["MistralForCausalLM"]
+    assert read_config(make(tmp_path / "y", lambda w: w.add_sliding_window(0)))["model_type"] == "llama"
+    refused(
+        "E-CONFIG-VALUE",
+        "window",
+        make(tmp_path / "z", lambda w: w.add_int32("llama.attention.sliding_window", -1)),
+    )
+    add = {f"blk.{n}.attn_{p}.bias": (r,) for n in range(2) for p, r in (("q", 6 * E), ("k", 3 * E), ("v", 3 * E))}
+
+    def qwen(writer: gguf.GGUFWriter) -> None:
+        for key in list(writer.kv_data[0]):
+            if key.startswith("llama."):
+                writer.kv_data[0][key.replace("llama.", "qwen2.")] = writer.kv_data[0].pop(key)
+
+    config = read_config(make(tmp_path / "q", qwen, add=add, arch="qwen2"))
+    assert config["model_type"] == "qwen2"
+    assert "attention_bias" not in config
+    refused("E-TENSOR-MISSING", "q_proj.bias", make(tmp_path / "r", qwen, arch="qwen2"))
+
+    def sliding(writer: gguf.GGUFWriter) -> None:
+        qwen(writer)
+        writer.add_uint32("qwen2.attention.sliding_window", 4096)
+
+    refused(
+        "E-CONFIG-UNKNOWN", "qwen2.attention.sliding_window", make(tmp_path / "s", sliding, add=add, arch="qwen2")
+    )
 
 
 def test_split_files_and_adapters(tmp_path: Path) -> None:

@@ -66,9 +66,13 @@ def test_other_hugging_face_names_have_none(name: str) -> None:
 
 
 def test_only_q_and_k_move() -> None:
-    def moved(part: str) -> int | None:
-        return permuted_heads(f"model.layers.7.{part}", 6, 3)
+    def moved(part: str, family: str = "llama") -> int | None:
+        config = {"model_type": family, "num_attention_heads": 6, "num_key_value_heads": 3}
+        return permuted_heads(f"model.layers.7.{part}", config)
 
+    assert moved("self_attn.k_proj.weight", "mistral") == 3
+    assert moved("self_attn.q_proj.weight", "qwen2") is moved("self_attn.k_proj.weight", "qwen3") is None
+    assert moved("self_attn.q_norm.weight", "qwen3") is moved("self_attn.k_norm.weight") is None
     assert moved("self_attn.q_proj.weight") == moved("self_attn.q_proj.bias") == 6
     assert moved("self_attn.k_proj.weight") == moved("self_attn.k_proj.bias") == 3
     assert moved("self_attn.v_proj.weight") is moved("self_attn.o_proj.weight") is moved("mlp.up_proj.bias") is None

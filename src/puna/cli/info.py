@@ -24,11 +24,14 @@ def info(model: str | None, adapter: Path | str | None, as_json: bool) -> None:
 
     \b
     Fields of the JSON object (null where the files do not say):
-      path, format, size_bytes       format is "gguf" or "safetensors"
+      path, format, size_bytes       format is "gguf", "safetensors" or "pth"
       name, licence                  as the file's metadata has them
       source, revision, sha256       as recorded by puna pull
       architecture, layers, width, heads, kv_heads, head_dim, ffn_width,
-      vocab_size, context, norm_eps, tied_head, attention_bias, mlp_bias
+      vocab_size, context, norm_eps, tied_head, attention_bias (of q, k, v),
+      output_bias (of o), mlp_bias, head_norms (of q and k), window,
+      window_layers                  the sliding window's tokens, null where
+                                     there is none, and how many layers have it
       rope                           type, theta, factor, original_context,
                                      attention_factor, options
       parameters                     how many; a tied head counts once
@@ -93,8 +96,12 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     scaling |= {"attention factor": rope["attention_factor"], **rope["options"]}
     shown_scaling = "" if rope["type"] == "default" else "".join(_setting(*pair) for pair in scaling.items())
     yield "RoPE", f"{rope['type']}{_setting('theta', rope['theta'])}{shown_scaling}"
-    biases = [part for part in ("attention", "mlp") if facts[f"{part}_bias"]]
-    yield "biases", ", ".join(biases) or "none"
+    if facts["window"]:
+        yield "window", f"{facts['window']:,} tokens in {facts['window_layers']:,} of {facts['layers']:,} layers"
+    kinds = {"attention_bias": "q, k, v", "output_bias": "o", "mlp_bias": "mlp"}
+    yield "biases", ", ".join(part for key, part in kinds.items() if facts[key]) or "none"
+    if facts["head_norms"]:
+        yield "head norms", "of queries and keys"
     for entry in facts["tensors"]:
         amount = f"{entry['parameters']:,} parameters, {_bytes(entry['bytes'])}"
         yield "tensors", f"{entry['type']:<5} {entry['count']:,}: {amount}"

@@ -7,13 +7,14 @@ import torch
 from gguf.constants import LlamaFileType
 from torch import Tensor
 
+from puna.errors import ModelFileError
 from puna.export.rope import gguf_rope
 from puna.llama.config import LlamaConfig
 from puna.tokens.folder_vocab import read_folder
 from puna.tokens.gguf_export import gguf_keys
+from puna.weights.architectures import Architecture, architecture_of
 from puna.weights.blocks import is_quantised
 from puna.weights.checkpoint import Checkpoint
-from puna.weights.layout import ARCHITECTURE
 
 # Said anew of what is written, or by the writer itself.
 _STALE = frozenset(
@@ -28,7 +29,11 @@ def model_keys(checkpoint: Checkpoint, kinds: Mapping[str, str]) -> tuple[dict[s
 
     Raises ModelFileError for what a GGUF file cannot say.
     """
-    config = LlamaConfig.from_dict(checkpoint.config)
+    config, architecture = LlamaConfig.from_dict(checkpoint.config), architecture_of(checkpoint.config)
+    if config.window and not architecture.windowed:
+        raise ModelFileError("E-EXPORT-LAYERS", window=config.window, layers=len(config.sliding))
+    if config.head_norms and config.attention_bias:
+        raise ModelFileError("E-EXPORT-BIAS", family=architecture.name)
     rope, tensors = gguf_rope(config)
     if checkpoint.tokenizer_metadata is not None:
         keys = {
@@ -39,7 +44,8 @@ def model_keys(checkpoint: Checkpoint, kinds: Mapping[str, str]) -> tuple[dict[s
     else:
         path = checkpoint.path
         folder = path if path.is_dir() else path.parent
-        keys = {"general.type": "model", "general.name": folder.resolve().name, **_sizes(config, rope)}
+        keys = {"general.type": "model", "general.name": folder.resolve().name}
+        keys |= _sizes(architecture, config, rope)
         keys |= gguf_keys(read_folder(folder), config.vocab_size)
         if type(pad := checkpoint.config.get("pad_token_id")) is int and 0 <= pad < config.vocab_size:
             keys["tokenizer.ggml.padding_token_id"] = pad
@@ -49,7 +55,7 @@ def model_keys(checkpoint: Checkpoint, kinds: Mapping[str, str]) -> tuple[dict[s
     return keys, tensors
 
 
-def _sizes(config: LlamaConfig, rope: Mapping[str, object]) -> dict[str, object]:
+def _sizes(architecture: Architecture, config: LlamaConfig, rope: Mapping[str, object]) -> dict[str, object]:
     keys = {
         "vocab_size": config.vocab_size,
         "context_length": config.context,
@@ -62,8 +68,10 @@ def _sizes(config: LlamaConfig, rope: Mapping[str, object]) -> dict[str, object]
         "attention.value_length": config.head_dim,
         "attention.layer_norm_rms_epsilon": _single(config.norm_eps),
     }
+    if config.window:
+        keys["attention.sliding_window"] = config.window
     every = {**keys, **{key: _single(value) if isinstance(value, float) else value for key, value in rope.items()}}
-    return {f"{ARCHITECTURE}.{key}": value for key, value in every.items()}
+    return {f"{architecture.gguf}.{key}": value for key, value in every.items()}
 
 
 def _single(value: float) -> float:

@@ -13,16 +13,17 @@ import torch
 from puna.errors import InputError, ModelFileError
 from puna.export.folder import tokenizer_of, write_folder
 from puna.export.metadata import model_keys
+from puna.llama.config import LlamaConfig
 from puna.tokens.folder_vocab import read_folder
 from puna.tokens.gguf_export import nearly
 from puna.weights.adapted import AdaptedCheckpoint
 from puna.weights.adapter import ABOUT, FORMAT, Adapter, check_base, folder_name, read_own, write_adapter
+from puna.weights.architectures import architecture_of
 from puna.weights.checkpoint import Checkpoint, open_checkpoint
 from puna.weights.gguf_adapter import open_adapter, write_gguf_adapter
 from puna.weights.gguf_writer import write_gguf
 from puna.weights.identity import model_digest
 from puna.weights.kept_folder import KeptFolder, kept_dir
-from puna.weights.layout import ARCHITECTURE
 from puna.weights.names import permute, permuted_heads, to_gguf
 from puna.weights.retyped import RetypedCheckpoint, fallbacks, planned
 from puna.weights.store import resolve
@@ -116,8 +117,7 @@ def _gguf(source: Source, kind: str | None, output: Path, progress: Progress) ->
     keys, others = model_keys(source.checkpoint, kinds)
     _warn(source, stored)
     need_room(output, stored.size_bytes)
-    heads = source.checkpoint.config["num_attention_heads"]
-    kv_heads = source.checkpoint.config.get("num_key_value_heads") or heads
+    config = source.checkpoint.config
     named = {str(to_gguf(name)): name for name in kinds}
     tensors = {theirs: (kinds[name], stored.shape(name)) for theirs, name in named.items()}
     tensors = {**{name: ("F32", tuple(each.shape)) for name, each in others.items()}, **tensors}
@@ -126,14 +126,15 @@ def _gguf(source: Source, kind: str | None, output: Path, progress: Progress) ->
         if theirs in others:
             return others[theirs].contiguous().view(torch.uint8)
         name = named[theirs]
-        found, count = stored.rows(name), permuted_heads(name, heads, kv_heads)
+        found, count = stored.rows(name), permuted_heads(name, config)
         if count is None:
             return found
         if len(stored.shape(name)) == 1:  # a bias is one row of bytes: give each number its own
             return permute(found.view(stored.shape(name)[0], -1), count).reshape(-1)
         return permute(found, count)
 
-    write_gguf(output, ARCHITECTURE, keys, tensors, rows, lambda done: progress(done, len(tensors)))
+    architecture = architecture_of(config).gguf
+    write_gguf(output, architecture, keys, tensors, rows, lambda done: progress(done, len(tensors)))
     found = fallbacks(source.checkpoint, kinds, kind)
     return _written(source, "gguf", output, Counter(kinds.values()), found)
 
@@ -142,7 +143,8 @@ def _folder(source: Source, kind: str | None, output: Path, progress: Progress) 
     dtype = _dense(source, kind)
     merged = source.merged
     shapes = {name: merged.shape(name) for name in merged.names()}
-    _, files = tokenizer_of(source.path, source.checkpoint)
+    tokenizer, files = tokenizer_of(source.path, source.checkpoint)
+    ids = {"bos_token_id": tokenizer.bos_id, "eos_token_id": sorted(tokenizer.eos_ids)}  # Meta's files name none
     need_room(output, sum(torch.Size(shape).numel() for shape in shapes.values()) * dtype.itemsize)
     reads = _reads(source)
     about = {ABOUT: {"format": FORMAT, "name": folder_name(output), **_said(reads)}} if reads else {}
@@ -151,7 +153,7 @@ def _folder(source: Source, kind: str | None, output: Path, progress: Progress) 
         shapes,
         lambda name: merged.tensor(name, torch.float32),
         reads.extra if reads else {},
-        source.checkpoint.config,
+        {**{key: value for key, value in ids.items() if value not in (None, [])}, **source.checkpoint.config},
         dtype,
         {**files, **about},
         lambda done: progress(done, len(shapes)),
@@ -185,6 +187,8 @@ def _warn(source: Source, stored: RetypedCheckpoint) -> None:
     reads = _reads(source)
     if reads is not None and (reads.extra or not reads.examples):
         _LOG.warning(ModelFileError("E-EXPORT-READER", name=reads.name))
+    if window := LlamaConfig.from_dict(source.checkpoint.config).window:
+        _LOG.warning(ModelFileError("E-EXPORT-WINDOW", window=window))
     if count := stored.twice():
         _LOG.warning(ModelFileError("E-EXPORT-TWICE", count=count))
     if source.checkpoint.tokenizer_metadata is None:

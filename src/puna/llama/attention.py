@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from puna.llama.cache import Cache
 from puna.llama.config import LlamaConfig
 from puna.llama.linear import Linear
+from puna.llama.norm import RMSNorm
 from puna.llama.rope import rotate
 from puna.shapes import Float
 
@@ -22,10 +23,12 @@ def grouped_attention(
     k: Float[Tensor, "K S E"],
     v: Float[Tensor, "K S E"],
     bias: Float[Tensor, "T M"] | None,
+    before: Float[Tensor, "T P"] | None = None,
 ) -> Float[Tensor, "T H E"]:
     """softmax(q·k/√E + bias)·v with softmax in fp32; keys and values are read through strides, never repeated.
 
-    `bias` (0 or -inf) covers the last M keys; those before are seen by every row. None: a chain, where `has_flash`.
+    `bias` (0 or -inf) covers the last M keys; those before are seen by every row, or as `before` (0 or CLOSED) says.
+    None: a chain, where `has_flash`.
     """
     rows, heads, size = q.shape
     groups = heads // k.shape[0]
@@ -34,7 +37,7 @@ def grouped_attention(
         chained: Tensor = flash(q.transpose(0, 1)[None], k[None], v[None], is_causal=True)[0]
         return chained[0].transpose(0, 1)
     if bias.shape[1] < k.shape[1]:
-        return _shared_attention(q, k, v, bias.float())
+        return _shared_attention(q, k, v, bias.float(), before)
     out = F.scaled_dot_product_attention(
         q.view(rows, -1, groups, size).permute(1, 2, 0, 3),
         k.unsqueeze(1).expand(-1, groups, -1, -1),
@@ -44,17 +47,20 @@ def grouped_attention(
     return out.permute(2, 0, 1, 3).reshape(rows, heads, size)
 
 
-def _shared_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """Attend to the keys all rows share by one unmasked product, to the few others in fp32, and merge the two.
+def _shared_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, closed: Tensor | None) -> Tensor:
+    """Attend to the keys all rows share by one product, to the few others in fp32, and merge the two.
 
     Every shape depends on T, M and the shared length only, and the zeros of masked keys are added in order, so a
-    row's result is the same to the last bit whatever the other rows are.
+    row's result is the same to the last bit whatever the other rows are. A row that a window leaves none of the shared
+    keys takes from them whatever it is with weight 0.
     """
     rows, heads, size = q.shape
     kv_heads, shared = k.shape[0], k.shape[1] - bias.shape[1]
     queries = q.view(rows, kv_heads, -1, size).permute(1, 2, 0, 3).reshape(kv_heads, -1, size)  # [K, G·T, E]
+    if closed is not None:
+        closed = closed.repeat(heads // kv_heads, 1).expand(1, kv_heads, -1, -1)
     before, mass = (
-        each[0] for each in _attention_and_mass(queries[None], k[None, :, :shared], v[None, :, :shared])
+        each[0] for each in _attention_and_mass(queries[None], k[None, :, :shared], v[None, :, :shared], closed)
     )
     scores = torch.baddbmm(
         bias.repeat(heads // kv_heads, 1), queries.float(), k[:, shared:].float().transpose(1, 2), alpha=size**-0.5
@@ -93,7 +99,9 @@ def _attention_and_mass(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = N
     """Attention [B, K, N, E] and the log of its softmax's denominator [B, K, N, 1], fp32."""
     if q.device.type == "cpu":
         out, mass = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=bias)
-    elif not has_flash(q.device, q.dtype, q.shape[-1]):
+    elif not has_flash(q.device, q.dtype, q.shape[-1]) or (
+        bias is not None and bias.shape[-1] % 16
+    ):  # rows in line
         scores = torch.matmul(q.float(), k.float().transpose(-2, -1)) * q.shape[-1] ** -0.5
         scores = scores if bias is None else scores + bias
         mass = scores.logsumexp(-1)
@@ -116,7 +124,9 @@ class Attention(nn.Module):
         self.q_proj = Linear(config.width, queries, bias=config.attention_bias)
         self.k_proj = Linear(config.width, keys, bias=config.attention_bias)
         self.v_proj = Linear(config.width, keys, bias=config.attention_bias)
-        self.o_proj = Linear(queries, config.width, bias=config.attention_bias)
+        self.o_proj = Linear(queries, config.width, bias=config.output_bias)
+        self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.head_norms else None
+        self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.head_norms else None
 
     def forward(
         self,
@@ -126,14 +136,16 @@ class Attention(nn.Module):
         bias: Float[Tensor, "T M"] | None,
         cache: Cache | None,
         layer: int,
+        before: Float[Tensor, "T P"] | None = None,
     ) -> Float[Tensor, "T D"]:
-        """Attend from T new tokens to the cache's keys, then the new ones; `bias` as in `grouped_attention`."""
+        """Attend from T new tokens to the cache's keys, then the new ones; who sees what as in `grouped_attention`."""
         heads = (x.shape[0], -1, self.head_dim)
         x = x.to(self.q_proj.weight.dtype)
-        v = self.v_proj(x).view(heads)
-        q = rotate(self.q_proj(x).view(heads), cos, sin).to(v.dtype)
-        k = rotate(self.k_proj(x).view(heads), cos, sin).to(v.dtype)
+        q, k, v = (part(x).view(heads) for part in (self.q_proj, self.k_proj, self.v_proj))
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k = (rotate(each, cos, sin).to(v.dtype) for each in (q, k))
         keys, values = (k.transpose(0, 1), v.transpose(0, 1)) if cache is None else cache.write(layer, k, v)
-        out = grouped_attention(q, keys, values, bias)
+        out = grouped_attention(q, keys, values, bias, before)
         projected: Tensor = self.o_proj(out.flatten(1))
         return projected

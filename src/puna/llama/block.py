@@ -28,7 +28,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """A Llama layer on an fp32 residual stream."""
+    """A layer on an fp32 residual stream."""
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
@@ -45,8 +45,9 @@ class Block(nn.Module):
         bias: Float[Tensor, "T M"] | None,
         cache: Cache | None,
         layer: int,
+        before: Float[Tensor, "T P"] | None = None,
     ) -> Float[Tensor, "T D"]:
         """Give the residual stream after this layer."""
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, bias, cache, layer)
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, bias, cache, layer, before)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out

@@ -13,6 +13,7 @@ from puna.shapes import Float, Int
 class Cache:
     """Keys and values of `length` tokens, [L, K, capacity, E] each, and `notes` numbers of each token; it grows.
 
+    The tokens are a chain from position 0 on: what branches stands behind it for one forward, and is forgotten.
     `span`: how many positions the whole job may use. Frequencies that depend on the sequence's length (dynamic
     NTK, LongRoPE) are fixed by it for the cache's life, so reading in chunks equals reading at once.
     """
@@ -71,6 +72,11 @@ class Cache:
     def slots(self, new: int) -> Int[Tensor, " T"]:
         """Give the places of the next `new` tokens."""
         return torch.arange(self.length, self.length + new)
+
+    def places(self, positions: Int[Tensor, " T"]) -> Int[Tensor, " S"]:
+        """Give the positions of all keys that `write` gives, the new ones' included."""
+        past = torch.arange(self.length, dtype=positions.dtype, device=positions.device)
+        return torch.cat((past, positions))
 
     @property
     def stores(self) -> tuple[Float[Tensor, "L K S E"], Float[Tensor, "L K S E"]]:

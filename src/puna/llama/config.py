@@ -1,4 +1,4 @@
-"""What a Llama model computes, read from the keys of Hugging Face's `config.json`.
+"""What a model computes, read from the keys of Hugging Face's `config.json`.
 
 GGUF metadata arrives here in the same keys (see `puna.weights.gguf_config`), so there is one reading of them.
 """
@@ -9,29 +9,33 @@ from typing import Any
 
 from puna.errors import ModelFileError
 from puna.llama.rope_config import RopeConfig
+from puna.weights.architectures import Architecture, architecture_of
 from puna.weights.refuse import shown
 
 # Keys that say nothing about the forward pass of a trained model: bookkeeping, generation, training.
 _INERT = frozenset(
     """
-    _name_or_path add_cross_attention architectures attention_dropout attn_implementation bad_words_ids
-    begin_suppress_tokens bos_token_id chunk_size_feed_forward cross_attention_hidden_size
-    decoder_start_token_id dtype embd_pdrop eos_token_id exponential_decay_length_penalty finetuning_task
-    forced_bos_token_id forced_eos_token_id hidden_dropout id2label initializer_range is_decoder
-    is_encoder_decoder is_llama_config keys_to_ignore_at_inference label2id max_length mlp_dropout
-    model_type num_labels output_attentions output_hidden_states pad_token_id prefix pretraining_tp
-    problem_type resid_pdrop return_dict rope_interleaved sep_token_id task_specific_params tf_legacy_loss
-    tie_encoder_decoder tokenizer_class torch_dtype torchscript transformers.js_config transformers_version
-    unsloth_fixed unsloth_version use_bfloat16 use_cache
+    _attn_implementation_autoset _flash_attn_2_enabled _name_or_path add_cross_attention architectures
+    attention_dropout attn_implementation bad_words_ids begin_suppress_tokens bos_token_id
+    chunk_size_feed_forward cross_attention_hidden_size decoder_start_token_id dtype embd_pdrop eos_token_id
+    exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id hidden_dropout
+    id2label initializer_range is_decoder is_encoder_decoder is_llama_config keys_to_ignore_at_inference
+    label2id max_length max_sequence_length mlp_dropout model_type num_labels output_attentions
+    output_hidden_states pad_token_id prefix pretraining_tp problem_type resid_pdrop return_dict
+    rope_interleaved sep_token_id task_specific_params tf_legacy_loss tie_encoder_decoder tokenizer_class
+    torch_dtype torchscript transformers.js_config transformers_version unsloth_fixed unsloth_version
+    use_bfloat16 use_cache
     """.split()
 )
+# Those that every family has; its own are in `puna.weights.architectures`.
 _MATHS = frozenset(
     """
-    attention_bias head_dim hidden_act hidden_size intermediate_size max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads rms_norm_eps rope_parameters rope_scaling
-    rope_theta tie_word_embeddings vocab_size
+    head_dim hidden_act hidden_size intermediate_size max_position_embeddings num_attention_heads
+    num_hidden_layers num_key_value_heads rms_norm_eps rope_parameters rope_scaling rope_theta
+    tie_word_embeddings vocab_size
     """.split()
 )
+_LAYER_TYPES = ("full_attention", "sliding_attention")
 # What an unknown key may hold and still change nothing.
 _ABSENT: tuple[Any, ...] = (None, False, 0, 0.0, 1.0, "", [], {})
 
@@ -51,8 +55,12 @@ class LlamaConfig:
     rope: RopeConfig
     context: int  # positions the model was trained for
     tied: bool  # the head is the embedding
-    attention_bias: bool
+    attention_bias: bool  # of q, k and v
+    output_bias: bool  # of o
     mlp_bias: bool
+    head_norms: bool  # queries and keys are normed head by head
+    window: int  # a sliding layer's token sees so many, the last of them itself; 0: no layer slides
+    sliding: range | tuple[int, ...]  # the layers that do
 
     @property
     def groups(self) -> int:
@@ -62,11 +70,10 @@ class LlamaConfig:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "LlamaConfig":
         """Read `config.json` keys; raise ModelFileError for what this model does not compute."""
-        kind = raw.get("model_type")
-        if kind != "llama":
-            raise ModelFileError("E-ARCHITECTURE", architecture=shown(kind))
+        architecture = architecture_of(raw)
+        raw, known = architecture.complete(raw), _INERT | _MATHS | architecture.keys
         for key, value in raw.items():
-            if key not in _INERT and key not in _MATHS and value not in _ABSENT:
+            if key not in known and (value is True or value not in _ABSENT):  # which 1.0 alone would let pass
                 raise ModelFileError("E-CONFIG-UNKNOWN", key=shown(key), value=shown(value))
         if raw.get("hidden_act", "silu") != "silu":
             raise ModelFileError("E-CONFIG-VALUE", key="hidden_act", value=shown(raw["hidden_act"]), wanted="silu")
@@ -83,10 +90,12 @@ class LlamaConfig:
         if head_dim % 2:
             raise ModelFileError("E-CONFIG-VALUE", key="head_dim", value=head_dim, wanted="an even number")
         context = _positive(raw, "max_position_embeddings", default=2048)
+        layers, biased = _positive(raw, "num_hidden_layers"), architecture.biased(raw)
+        window, sliding = _window(architecture, raw, layers)
         return cls(
             vocab_size=_positive(raw, "vocab_size"),
             width=width,
-            layers=_positive(raw, "num_hidden_layers"),
+            layers=layers,
             heads=heads,
             kv_heads=kv_heads,
             head_dim=head_dim,
@@ -95,9 +104,38 @@ class LlamaConfig:
             rope=RopeConfig.from_dict(raw, head_dim=head_dim, context=context),
             context=context,
             tied=bool(raw.get("tie_word_embeddings", False)),
-            attention_bias=bool(raw.get("attention_bias", False)),
+            attention_bias="q" in biased,
+            output_bias="o" in biased,
             mlp_bias=bool(raw.get("mlp_bias", False)),
+            head_norms=architecture.head_norms,
+            window=window,
+            sliding=sliding,
         )
+
+
+def _window(architecture: Architecture, raw: Mapping[str, Any], layers: int) -> tuple[int, range | tuple[int, ...]]:
+    """Read the sliding window and the layers that have it, as Transformers does: (0, none) where none has."""
+    kinds = raw.get("layer_types") if "layer_types" in architecture.keys else None
+    on = architecture.windowed or bool(raw.get("use_sliding_window"))
+    window = _positive(raw, "sliding_window") if on and raw["sliding_window"] is not None else 0
+    if kinds is not None:
+        wanted = _LAYER_TYPES if window else _LAYER_TYPES[:1]
+        if not isinstance(kinds, list) or len(kinds) != layers or any(kind not in wanted for kind in kinds):
+            said = f"{layers} times {' or '.join(wanted)}"
+            raise ModelFileError("E-CONFIG-VALUE", key="layer_types", value=shown(kinds), wanted=said)
+        sliding: range | tuple[int, ...] = tuple(n for n, kind in enumerate(kinds) if kind == _LAYER_TYPES[1])
+    elif window:
+        sliding = range(0 if architecture.windowed else _natural(raw, "max_window_layers"), layers)
+    else:
+        sliding = range(0)
+    return window if sliding else 0, sliding
+
+
+def _natural(raw: Mapping[str, Any], key: str) -> int:
+    value = raw.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ModelFileError("E-CONFIG-VALUE", key=key, value=shown(value), wanted="a whole number")
+    return value
 
 
 def _positive(raw: Mapping[str, Any], key: str, default: int | None = None) -> int:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from puna.llama.attention import has_flash
+from puna.llama.attention import CLOSED, has_flash
 from puna.llama.block import Block
 from puna.llama.cache import Cache
 from puna.llama.config import LlamaConfig
@@ -42,7 +42,7 @@ class Trunk(nn.Module):
 
 
 class Llama(nn.Module):
-    """A Llama-architecture model; `dtype` is that of the matrix products, everything else is fp32.
+    """A model of Llama's kind; `dtype` is that of the matrix products, everything else is fp32.
 
     `packed`: weights for the CPU's own kernels; with them the parameters are without memory and not used.
     `step`: what `puna.llama.step` keeps on a GPU.
@@ -131,20 +131,44 @@ class Llama(nn.Module):
             every[chain:, chain:] = mask
             mask = every
         length = cache.span if cache is not None else int(positions.max()) + 1
+        past = cache.length if cache is not None else 0
         cos, sin = tables(self.config.rope, positions, length)
         if mask is None and not has_flash(self.device, self.dtype, self.config.head_dim):
-            mask = causal_mask(cache.length if cache is not None else 0, len(tokens), self.device)
-        bias: Tensor | None = None
-        if mask is not None:
-            bias = torch.zeros(mask.shape, dtype=self.dtype, device=self.device)
-            bias.masked_fill_(~mask, float("-inf"))
+            mask = causal_mask(past, len(tokens), self.device)
+        bias = None if mask is None else self._bias(mask)
+        near, before = bias, None
+        if 0 < self.config.window < max(length, past + len(tokens)):
+            near, before = self._near(positions, cache, mask)
         x = self.model.embed_tokens(tokens).float()
         for layer, block in enumerate(self.model.layers):
-            x = block(x, cos, sin, bias, cache, layer)
+            if layer in self.config.sliding:
+                x = block(x, cos, sin, near, cache, layer, before)
+            else:
+                x = block(x, cos, sin, bias, cache, layer)
         if cache is not None:
             cache.advance(len(tokens))
         normed: Tensor = self.model.norm(x)
         return normed
+
+    def _bias(self, mask: Tensor, closed: float = float("-inf")) -> Tensor:
+        """0 where `mask` is True."""
+        return torch.zeros(mask.shape, dtype=self.dtype, device=self.device).masked_fill_(~mask, closed)
+
+    def _near(
+        self, positions: Tensor, cache: Cache | None, mask: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Give `bias` and `before` of the sliding layers, as `grouped_attention` wants them.
+
+        Which way they are computed depends on the whole job's length, not on the tokens that happen to share a forward.
+        """
+        places = positions if cache is None else cache.places(positions)
+        if mask is None:
+            if len(places) <= self.config.window:
+                return None, None
+            mask = causal_mask(len(places) - len(positions), len(positions), self.device)
+        near = positions[:, None] - places < self.config.window
+        far = len(places) - mask.shape[1]
+        return self._bias(mask & near[:, far:]), self._bias(near[:, :far], CLOSED) if far else None
 
     def read(self, tokens: Sequence[int], cache: Cache) -> Float[Tensor, "1 D"]:
         """Read a chain of tokens behind the cache's, in chunks; give the hidden state of the last."""

@@ -24,9 +24,13 @@ _EXACT = frozenset({"Q4_0", "Q4_1", "Q8_0", "BF16"})  # types of which the packe
 
 
 def engine_for(config: LlamaConfig, dtype: torch.dtype | None) -> Engine | None:
-    """Give the fastest kernels that take a model of these sizes, with products in `dtype` if that is given."""
+    """Give the fastest kernels that take a model of these sizes, with products in `dtype` if that is given.
+
+    A pass says once what its tokens see, for all layers. Where only some have a sliding window torch computes, which is
+    slower: Qwen's configurations can say it, and those that Qwen has published do not.
+    """
     whole = all(size % 32 == 0 for size in (config.width, config.ffn_width, config.head_dim))
-    if not whole or config.mlp_bias:
+    if not whole or config.mlp_bias or 0 < len(config.sliding) < config.layers:
         return None
     return next((engine for engine in engines().values() if dtype in (None, engine.dtype)), None)
 
@@ -82,7 +86,7 @@ class Packed:
             self.engine.kernels.puna_rows(byref(self._embedding), (c_int64 * count)(*tokens), count, x.data_ptr())
         else:
             x.copy_(self._table[torch.tensor(tokens)])
-        cos, sin, slots, zeros = self._line(start + count, cache.span)
+        cos, sin, slots, lows = self._line(start + count, cache.span)
         turned, placed = 4 * cos.shape[1] * start, 4 * start
         given = Pass(
             count,
@@ -94,7 +98,7 @@ class Packed:
             sin.data_ptr() + turned,
             *(store.data_ptr() for store in cache.stores),
             slots.data_ptr() + placed,
-            zeros.data_ptr(),
+            lows.data_ptr() + placed,
             slots.data_ptr() + placed + 4,
             *(None, None, None),
         )
@@ -114,11 +118,14 @@ class Packed:
         cos, sin = (table.contiguous() for table in tables(self.config.rope, positions, cache.span))
         x = self.embed(tokens)
         slot = cache.slots(count).int()
-        low = torch.zeros(count, dtype=torch.int32)
+        low = self._first_near(positions)
         high = torch.arange(slots - count + 1, slots + 1, dtype=torch.int32)
         seen, first, listed = torch.empty(3, 0, dtype=torch.int32)
         if mask is not None and mask.shape[1] < slots and mask.shape[1] != count - chain:
             mask = F.pad(mask, (slots - mask.shape[1], 0), value=True)  # over some of the cache's keys: over all
+        if mask is not None and self.config.window:
+            near = positions[:, None] - cache.places(positions) < self.config.window
+            mask = mask & near[chain:, near.shape[1] - mask.shape[1] :]
         if mask is not None and mask.shape[1] < slots:  # what all see, and a list of single keys for each
             high[chain:] = slots - mask.shape[1]
             row, listed = (each.contiguous() for each in (mask.nonzero() + chain).int().unbind(1))
@@ -185,7 +192,7 @@ class Packed:
         return out
 
     def _line(self, count: int, span: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Give cos and sin of the positions before `count`, the numbers 0 to `count`, and as many zeros."""
+        """Give cos and sin of the positions before `count`, the numbers 0 to `count`, and what `_first_near` gives."""
         rope = self.config.rope
         line = self._lines.get(key := span if rope.kind in ("dynamic", "longrope") else 0)
         if line is None or len(line[0]) < count:
@@ -193,9 +200,14 @@ class Packed:
                 self._lines.clear()
             size = max(2 * count, 1024)
             numbers = torch.arange(size + 1, dtype=torch.int32)
-            line = (*tables(rope, numbers[:-1], span), numbers, torch.zeros(size, dtype=torch.int32))
+            line = (*tables(rope, numbers[:-1], span), numbers, self._first_near(numbers[:-1]))
             self._lines[key] = line
         return line
+
+    def _first_near(self, positions: Int[Tensor, " T"]) -> Int[Tensor, " T"]:
+        """Give the first position that each token sees: 0 but for a sliding window."""
+        window = self.config.window
+        return (positions - window + 1).clamp(min=0).int() if window else torch.zeros(len(positions)).int()
 
     def _check_ids(self, tokens: Tensor) -> None:
         """Look before C does."""
@@ -222,6 +234,12 @@ class Packed:
             self._matrix({f"{ffn}down_proj": torch.arange(width)}, config.ffn_width),
             self._gain(f"{name}input_layernorm.weight"),
             self._gain(f"{name}post_attention_layernorm.weight"),
+            *(
+                self._gain(f"{attention}{part}_norm.weight", turned[: config.head_dim])
+                if config.head_norms
+                else None
+                for part in "qk"
+            ),
         )
 
     def _matrix(self, parts: dict[str, Tensor], width: int, *, mixed: bool = False) -> Matrix:
@@ -252,8 +270,9 @@ class Packed:
         dense = self._checkpoint.tensor(name, torch.bfloat16 if form == "bf16" else torch.float32)
         return form, self.engine.pack(form, dense.view(torch.uint8), order)
 
-    def _gain(self, name: str) -> int:
+    def _gain(self, name: str, order: Tensor | None = None) -> int:
         gain = self._checkpoint.tensor(name, torch.float32)
+        gain = gain if order is None else gain[order]
         self._alive.append(gain)
         return gain.data_ptr()
 

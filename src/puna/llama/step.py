@@ -110,9 +110,12 @@ class Step:
         x = model.model.embed_tokens(self._token).float()
         cos, sin = self._rope.index_select(1, self._place)
         bias = torch.zeros(slots, dtype=model.dtype, device=device)
-        bias.masked_fill_(torch.arange(slots, device=device) > self._place, CLOSED)
-        for layer, keys, values in zip(self._layers, *self.cache.stores, strict=True):
-            x = layer(x, cos, sin, self._place, bias, keys, values)
+        places = torch.arange(slots, device=device)
+        bias.masked_fill_(places > self._place, CLOSED)
+        window, sliding = model.config.window, model.config.sliding
+        near = bias.masked_fill(places <= self._place - window, CLOSED) if window else bias
+        for n, (layer, keys, values) in enumerate(zip(self._layers, *self.cache.stores, strict=True)):
+            x = layer(x, cos, sin, self._place, near if n in sliding else bias, keys, values)
         return model.logits(model.model.norm(x))[0]
 
     def _replay(self, slots: int) -> Tensor:
@@ -150,6 +153,8 @@ class _Layer:
         block, heads = self._block, len(keys)
         rows = self._qkv(block.input_layernorm(x)).view(-1, keys.shape[-1])
         turning, v = rows[:-heads], rows[-heads:]
+        if (q_norm := block.self_attn.q_norm) is not None and (k_norm := block.self_attn.k_norm) is not None:
+            turning = torch.cat((q_norm(turning[:-heads]), k_norm(turning[-heads:])))
         turned = torch.addcmul(turning * cos, turning.roll(turning.shape[-1] // 2, -1), sin).to(v.dtype)
         keys.index_copy_(1, place, turned[-heads:, None])
         values.index_copy_(1, place, v[:, None])

@@ -7,9 +7,23 @@ MESSAGES: dict[str, Message] = {
         ("there is no adapter to write", "name one: --adapter FOLDER"),
         ("没有可写出的适配器", "请指定一个：--adapter FOLDER"),
     ),
+    "E-EXPORT-BIAS": Message(
+        (
+            "the model has biases in attention, and llama.cpp opens no file of its family ({family}) that has any",
+            "write a folder instead: --to hf",
+        ),
+        ("模型的注意力带有偏置，llama.cpp 无法打开该系列（{family}）带偏置的文件", "请改为写成文件夹：--to hf"),
+    ),
     "E-EXPORT-DENSE": Message(
         ("a folder and an adapter cannot hold the type {kind}", "use one of {kinds}, or --to gguf for a model"),
         ("文件夹和适配器不能使用 {kind} 类型", "可用：{kinds}；或对模型使用 --to gguf"),
+    ),
+    "E-EXPORT-LAYERS": Message(
+        (
+            "{layers} of the model's layers have a sliding window ({window} tokens), which a GGUF file cannot say",
+            "write a folder instead: --to hf",
+        ),
+        ("模型有 {layers} 层使用滑动窗口（{window} 个词元），GGUF 文件无法表示", "请改为写成文件夹：--to hf"),
     ),
     "E-EXPORT-NUMBER": Message(
         (
@@ -80,5 +94,15 @@ MESSAGES: dict[str, Message] = {
             "choose a --type; those that are written: {kinds}",
         ),
         ("{path}：张量 {name} 需写成 {kind}，Puna 只能读取这种类型", "请指定 --type；可写的类型：{kinds}"),
+    ),
+    "E-EXPORT-WINDOW": Message(
+        (
+            "llama.cpp does not compute the model's sliding window: texts of more than {window} tokens differ there",
+            "read no longer ones with it; Puna reads the window from the file",
+        ),
+        (
+            "llama.cpp 不计算模型的滑动窗口：超过 {window} 个词元的文本结果会不同",
+            "请勿用它读取更长的文本；Puna 会从文件中读取窗口",
+        ),
     ),
 }

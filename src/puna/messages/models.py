@@ -6,11 +6,11 @@ MESSAGES: dict[str, Message] = {
     "E-ARCHITECTURE": Message(
         (
             "the model's architecture is {architecture}, which Puna does not compute",
-            "use a Llama model: model_type llama in config.json, architecture llama in a GGUF file",
+            "computed are: {known} (model_type in config.json, general.architecture in a GGUF file)",
         ),
         (
             "模型的架构是 {architecture}，Puna 不支持",
-            "请使用 Llama 模型：config.json 中 model_type 为 llama，或 GGUF 文件架构为 llama",
+            "支持的架构：{known}（config.json 中的 model_type，或 GGUF 文件的 general.architecture）",
         ),
     ),
     "E-CONFIG-UNKNOWN": Message(
@@ -26,9 +26,9 @@ MESSAGES: dict[str, Message] = {
     "E-CONFIG-VALUE": Message(
         (
             "the model's configuration has {key} = {value}, wanted {wanted}",
-            "the file is damaged or not a Llama model; fetch it again",
+            "the file is damaged or a model of another kind; fetch it again",
         ),
-        ("模型配置中 {key} = {value}，应为 {wanted}", "文件已损坏或不是 Llama 模型；请重新获取"),
+        ("模型配置中 {key} = {value}，应为 {wanted}", "文件已损坏，或是其他种类的模型；请重新获取"),
     ),
     "E-ROPE-TYPE": Message(
         (

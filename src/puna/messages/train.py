@@ -66,6 +66,13 @@ MESSAGES: dict[str, Message] = {
             "请提供连续的文章，同一篇里至少要有 200 个汉字或 100 个英文词",
         ),
     ),
+    "E-TRAIN-NORMS": Message(
+        (
+            "{path} norms queries and keys head by head, which Puna does not train",
+            "take a model without such norms",
+        ),
+        ("{path} 对每个头的查询和键做归一化，Puna 不支持训练这样的模型", "请选用没有这种归一化的模型"),
+    ),
     "E-TRAIN-OTHER": Message(
         (
             "{path} holds the checkpoint of another training: {name} was {found}, not {wanted}",
@@ -90,5 +97,15 @@ MESSAGES: dict[str, Message] = {
             "puna train reader --strict says what is wrong",
         ),
         ("{files} 的 {count} 行都无法用来学习", "puna train reader --strict 会说明原因"),
+    ),
+    "E-TRAIN-WINDOW": Message(
+        (
+            "{path} has a sliding window of {window} tokens and a context of {context}, which Puna does not train",
+            "take a model without a window",
+        ),
+        (
+            "{path} 的滑动窗口为 {window} 个词元，上下文为 {context}，Puna 不支持训练这样的模型",
+            "请选用没有滑动窗口的模型",
+        ),
     ),
 }

@@ -31,12 +31,42 @@ MESSAGES: dict[str, Message] = {
     ),
     "E-WEIGHTS-PICKLE": Message(
         (
-            "{path} is a pickle or an archive of one, which can run code when opened; Puna never opens those",
-            "use the model's safetensors or GGUF files",
+            "{path} is a pickle or an archive of one, which can run code when opened; Puna does not open it",
+            "use the model's safetensors or GGUF files; only Meta's consolidated.*.pth beside params.json are read",
         ),
         (
             "{path} 是 pickle 或其压缩包，打开时可能执行代码；Puna 不会打开",
-            "请使用该模型的 safetensors 或 GGUF 文件",
+            "请使用该模型的 safetensors 或 GGUF 文件；pickle 中只读取 Meta 的 consolidated.*.pth（需有 params.json）",
+        ),
+    ),
+    "E-PTH-CODE": Message(
+        (
+            "{path} names {name}, which weights do not need and which could run code; it was not opened",
+            "do not trust this file; get the model from its makers, or as safetensors or GGUF",
+        ),
+        (
+            "{path} 引用了 {name}，权重不需要它，而且它可能执行代码；文件未被打开",
+            "请勿信任该文件；请从模型发布方获取，或使用 safetensors、GGUF 文件",
+        ),
+    ),
+    "E-PTH-DAMAGED": Message(
+        (
+            "{path} is damaged, or no file of weights as torch writes them: {reason}",
+            "fetch the file again, or use the model's safetensors or GGUF files",
+        ),
+        (
+            "{path} 已损坏，或不是 torch 写出的权重文件：{reason}",
+            "请重新获取该文件，或使用该模型的 safetensors、GGUF 文件",
+        ),
+    ),
+    "E-PTH-SHARDS": Message(
+        (
+            "{path} has {count} files consolidated.NN.pth that do not go together: see {last}",
+            "they are numbered from 00 on without a gap, and come from one model; fetch all of them",
+        ),
+        (
+            "{path} 中的 {count} 个 consolidated.NN.pth 文件互不匹配：见 {last}",
+            "文件应从 00 起连续编号，且来自同一模型；请获取全部文件",
         ),
     ),
     "E-GGUF-VERSION": Message(

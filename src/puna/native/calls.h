@@ -51,6 +51,8 @@ EXPORT int puna_forward(const Model *model, const Pass *pass, int threads) {
         work.normed = take(&arena, sizeof(Number) * rows * model->width);
         work.mixed = take(&arena, sizeof(Number) * rows * model->heads * model->size);
         work.inner = take(&arena, sizeof(Number) * rows * model->ffn);
+        const int normed = model->layer->q_norm ? model->heads + model->kv_heads : 0;
+        work.heads = take(&arena, sizeof(float) * pass->tokens * normed * model->size);
         work.queries = take(&arena, sizeof(Number) * query_rows * model->kv_heads * model->size);
         work.own_keys = take(&arena, sizeof(Number) * (size_t)pass->tokens * model->kv_heads * model->size);
         work.own_values = take(&arena, sizeof(Number) * (size_t)pass->tokens * model->kv_heads * model->size);

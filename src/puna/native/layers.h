@@ -26,6 +26,28 @@ static void normalise(const Work *work, const float *gain, Number *to, int threa
     }
 }
 
+// Keep a strip of queries, keys or values; of the first two 16 dimensions and the 16 that turn with them.
+static void keep(const Work *work, int layer, int head, int part, int row, int rows, const float *c) {
+    const Model *model = work->model;
+    const Pass *pass = work->pass;
+    const int size = model->size, groups = model->heads / model->kv_heads;
+    if (head < model->heads) {
+        const size_t rows_of_kv = up((size_t)pass->tokens * groups, TOGETHER);
+        Number *queries = work->queries + ((head / groups) * rows_of_kv + head % groups) * size;
+        for (int r = 0; r < rows; r++) {
+            Vec first[VECS], second[VECS];
+            Number *to = queries + (size_t)(row + r) * groups * size;
+            rotate(work, row + r, part, c + 32 * r, first, second);
+            put_numbers(to + 16 * part, first);
+            put_numbers(to + size / 2 + 16 * part, second);
+        }
+    } else if (head < model->heads + model->kv_heads) {
+        keep_keys(work, layer, head - model->heads, part, row, rows, c);
+    } else {
+        keep_values(work, layer, head - model->heads - model->kv_heads, part, row, rows, c);
+    }
+}
+
 static void finish(const Product *product, int strip, int row, int rows, float *c) {
     const Work *work = product->work;
     const Model *model = work->model;
@@ -50,22 +72,42 @@ static void finish(const Product *product, int strip, int row, int rows, float *
         }
         return;
     }
-    const int size = model->size, deep = size / 32, groups = model->heads / model->kv_heads;
-    const int head = strip / deep, part = strip % deep;
-    if (head < model->heads) {
-        const size_t rows_of_kv = up((size_t)pass->tokens * groups, TOGETHER);
-        Number *queries = work->queries + ((head / groups) * rows_of_kv + head % groups) * size;
+    const int deep = model->size / 32, head = strip / deep, part = strip % deep;
+    const int normed = model->layer[product->layer].q_norm ? model->heads + model->kv_heads : 0;
+    if (head >= normed) {
+        keep(work, product->layer, head, part, row, rows, c);
+        return;
+    }
+    for (int r = 0; r < rows; r++)
+        memcpy(work->heads + ((size_t)(row + r) * normed + head) * model->size + 32 * part, c + 32 * r, 128);
+}
+
+// Queries and keys x / rms(x) * gain, head by head: what `finish` left until whole heads were there.
+static void norm_heads(const Work *work, int l, int thread, int threads) {
+    const Model *model = work->model;
+    const Layer *layer = model->layer + l;
+    const int size = model->size, heads = model->heads + model->kv_heads, tokens = work->pass->tokens;
+    const int chunks = (tokens + 15) / 16;
+    float c[16 * 32] __attribute__((aligned(64))), by[16];
+    for (int task = heads * chunks * thread / threads; task < heads * chunks * (thread + 1) / threads; task++) {
+        const int head = task % heads, row = task / heads * 16, rows = tokens - row < 16 ? tokens - row : 16;
+        const float *from = work->heads + ((size_t)row * heads + head) * size;
+        const float *gain = head < model->heads ? layer->q_norm : layer->k_norm;
         for (int r = 0; r < rows; r++) {
-            Vec first[VECS], second[VECS];
-            Number *to = queries + (size_t)(row + r) * groups * size;
-            rotate(work, row + r, part, c + 32 * r, first, second);
-            put_numbers(to + 16 * part, first);
-            put_numbers(to + size / 2 + 16 * part, second);
+            Vec sum = all(0);
+            for (int e = 0; e < size; e += LANES) {
+                const Vec x = load(from + (size_t)r * heads * size + e);
+                sum = muladd(x, x, sum);
+            }
+            by[r] = 1.0f / sqrtf(sum_of(sum) / (float)size + model->eps);
         }
-    } else if (head < model->heads + model->kv_heads) {
-        keep_keys(work, product->layer, head - model->heads, part, row, rows, c);
-    } else {
-        keep_values(work, product->layer, head - model->heads - model->kv_heads, part, row, rows, c);
+        for (int part = 0; part < size / 32; part++) {
+            for (int r = 0; r < rows; r++)
+                for (int i = 0; i < 32; i += LANES)
+                    put(c + 32 * r + i, load(from + (size_t)r * heads * size + 32 * part + i) * all(by[r])
+                                            * load(gain + 32 * part + i));
+            keep(work, l, head, part, row, rows, c);
+        }
     }
 }
 
@@ -190,6 +232,10 @@ static void forward(void *argument, int thread, int threads) {
         multiply(&(Product){work, QKV, l, &layer->qkv, work->normed}, room, counters, thread, threads);
         counters += MOST_THREADS;
         meet(threads);
+        if (layer->q_norm) {
+            norm_heads(work, l, thread, threads);
+            meet(threads);
+        }
         attend_all(work, l, room, counters, thread, threads);
         counters += MOST_THREADS;
         meet(threads);

@@ -31,12 +31,14 @@ class Matrix(Structure):
 
 
 class Layer(Structure):
-    """The four products of a layer and the gains of its norms."""
+    """The four products of a layer and the gains of its norms; those of heads are in the order of their strips."""
 
     _fields_ = (
         *((name, Matrix) for name in ("qkv", "out", "gate_up", "down")),
         ("attention_norm", c_void_p),
         ("ffn_norm", c_void_p),
+        ("q_norm", c_void_p),
+        ("k_norm", c_void_p),
     )
 
 

@@ -9,6 +9,7 @@
 typedef struct {
     Matrix qkv, out, gate_up, down;
     const float *attention_norm, *ffn_norm;
+    const float *q_norm, *k_norm;  // of each head's dimensions in the order of its strips, or NULL
 } Layer;
 
 typedef struct {
@@ -52,6 +53,7 @@ typedef struct {
     const Model *model;
     const Pass *pass;
     Number *normed, *mixed, *inner;  // inputs of qkv and gate_up, of out, of down
+    float *heads;  // [T][H + K][E] in the order of strips: queries and keys, where heads are to be normed
     Number *queries, *own_keys, *own_values;  // [K][rows][E], [K][T][E]
     uint8_t *rooms;
     size_t room;

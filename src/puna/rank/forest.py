@@ -103,6 +103,10 @@ class _Ground(Cache):
         """Give the places of the pack's tokens."""
         return self._slots
 
+    def places(self, positions: Int[Tensor, " T"]) -> Int[Tensor, " S"]:
+        """Give the positions of all slots' keys; of those that nobody sees, 0."""
+        return positions.new_zeros(KEYS).index_copy(0, self._slots, positions[: len(self._slots)])
+
     def forward(self, tries: Sequence[Trie]) -> Sequence[Float[Tensor, "n D"]]:
         """Give the hidden states of each trie's nodes."""
         sizes, device = [len(trie.tokens) for trie in tries], self._model.device

@@ -75,9 +75,13 @@ class Base:
         """Open a model by path or name; raise ModelFileError for one that cannot be trained."""
         path = resolve(model)
         checkpoint = open_checkpoint(path)
-        for key in ("attention_bias", "mlp_bias"):
-            if checkpoint.config.get(key):
-                raise ModelFileError("E-TRAIN-BIAS", path=path)
+        config = LlamaConfig.from_dict(checkpoint.config)
+        if config.attention_bias or config.output_bias or config.mlp_bias:
+            raise ModelFileError("E-TRAIN-BIAS", path=path)
+        if config.head_norms:
+            raise ModelFileError("E-TRAIN-NORMS", path=path)
+        if 0 < config.window < config.context:
+            raise ModelFileError("E-TRAIN-WINDOW", path=path, window=config.window, context=config.context)
         tokenizer, files = tokenizer_of(path, checkpoint)
         sha256, _ = model_digest(path, KeptFolder(kept_dir()))
         name = path.stem if path.is_file() else path.name

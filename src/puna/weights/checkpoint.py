@@ -11,6 +11,7 @@ from puna.weights.folder import FolderCheckpoint
 from puna.weights.gguf import MAGIC, GgufFile
 from puna.weights.gguf_config import read_config
 from puna.weights.layout import expected_shapes
+from puna.weights.meta import PARAMS, SHARD, MetaCheckpoint
 from puna.weights.names import permuted_heads, to_gguf, unpermute
 from puna.weights.refuse import refuse
 
@@ -22,7 +23,7 @@ _ZIP, _PICKLE, _LFS = b"PK\x03\x04", b"\x80", b"version https://git-lfs"
 class Checkpoint(Protocol):
     """What the model is built from: Hugging Face's names, row order and configuration keys.
 
-    `format` is "gguf" or "safetensors"; `config` is `config.json` as read, or GGUF metadata in its form;
+    `format` is "gguf", "safetensors" or "pth"; `config` is `config.json` as read, or GGUF metadata in its form;
     `tokenizer_metadata` is a GGUF file's metadata, None for a folder, whose tokenizer stands in its own files.
     """
 
@@ -54,12 +55,12 @@ class Checkpoint(Protocol):
 
 
 class GgufCheckpoint:
-    """A GGUF file of architecture `llama`; see `Checkpoint`."""
+    """A GGUF file; see `Checkpoint`."""
 
     format = "gguf"
 
     def __init__(self, path: Path) -> None:
-        """Open and check the file; raise `ModelFileError` for anything but a whole Llama model."""
+        """Open and check the file; raise `ModelFileError` for anything but one whole model."""
         self.path = path
         self._file = GgufFile(path)
         self.config = read_config(self._file)
@@ -90,7 +91,7 @@ class GgufCheckpoint:
         Moving rows leaves every block whole, so it is done on the bytes.
         """
         rows = self._file.rows(self._stored(name))
-        heads = permuted_heads(name, self.config["num_attention_heads"], self.config["num_key_value_heads"])
+        heads = permuted_heads(name, self.config)
         if heads is None:
             return rows
         if len(self._shapes[name]) == 1:  # a bias is one row of bytes: give each number its own
@@ -106,14 +107,16 @@ class GgufCheckpoint:
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Open a GGUF file, a folder with `config.json` and safetensors, or one `.safetensors` file of such a folder.
+    """Open a GGUF file, a folder with `config.json` and safetensors or with `params.json` and `consolidated.NN.pth`, or
+    one weights file of such a folder.
 
     What a file is, is told by its first bytes, not by its name. Raises `ModelFileError` for everything else.
     """
     path = Path(path)
     try:
         if path.is_dir():
-            return FolderCheckpoint(path)
+            meta = (path / PARAMS).exists() and not (path / "config.json").exists()
+            return MetaCheckpoint(path) if meta else FolderCheckpoint(path)
         if not path.is_file():  # opening a pipe would wait for ever
             raise refuse("E-WEIGHTS-KIND" if path.exists() else "E-WEIGHTS-MISSING", path)
         with path.open("rb") as file:
@@ -126,6 +129,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         return GgufCheckpoint(path)
     if start.startswith(_LFS):
         raise refuse("E-WEIGHTS-LFS", path)
+    if SHARD.fullmatch(path.name) and path.with_name(PARAMS).exists():
+        return MetaCheckpoint(path.parent)
     if start.startswith((_ZIP, _PICKLE)) or path.suffix.lower() in _PICKLE_SUFFIXES:
         raise refuse("E-WEIGHTS-PICKLE", path)
     if path.suffix.lower() == ".safetensors" or start[8:10] in (b'{"', b"{}"):

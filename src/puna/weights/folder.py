@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from puna.weights.layout import ARCHITECTURE, EMBEDDING, HEAD, check_ids, check_shapes, expected_shapes
+from puna.weights.architectures import architecture_of
+from puna.weights.layout import EMBEDDING, HEAD, check_ids, check_shapes, expected_shapes
 from puna.weights.refuse import refuse
 from puna.weights.safetensors_header import Entry, read_header, read_json
 
@@ -29,7 +30,7 @@ class FolderCheckpoint:
     tokenizer_metadata: dict[str, object] | None = None
 
     def __init__(self, folder: Path, *, only: str | None = None) -> None:
-        """Open and check the folder, or just its file `only`; raise `ModelFileError` for anything but a Llama."""
+        """Open and check the folder, or just its file `only`; raise `ModelFileError` for anything but a model."""
         self.path = folder / only if only else folder
         self._folder = folder
         self.config = _read_config(folder)
@@ -90,7 +91,7 @@ class FolderCheckpoint:
 
     def _open(self, name: str, listed: set[str] | None) -> None:
         path = self._folder / name
-        if not _stays_inside(self._folder, path):
+        if not stays_inside(self._folder, path):
             raise refuse("E-FOLDER-OUTSIDE", self._folder, name=name)
         entries = read_header(path)
         for wrong in sorted(entries.keys() ^ listed) if listed is not None else ():
@@ -135,8 +136,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").exists():
         raise refuse("E-FOLDER-CONFIG", folder)
     config = read_json(folder / "config.json")
-    if config.get("model_type") != ARCHITECTURE:
-        raise refuse("E-ARCHITECTURE", folder, architecture=config.get("model_type", "missing"))
+    config = architecture_of(config).complete(config)
     if (folder / "generation_config.json").exists():
         ends = _listed(read_json(folder / "generation_config.json").get("eos_token_id"))
         ends += [end for end in _listed(config.get("eos_token_id")) if end not in ends]
@@ -164,7 +164,7 @@ def _read_index(path: Path) -> dict[str, set[str] | None]:
     return dict(shards)
 
 
-def _stays_inside(folder: Path, path: Path) -> bool:
+def stays_inside(folder: Path, path: Path) -> bool:
     """Tell whether a file, links followed, lies in its folder, or in the store of a Hugging Face cache.
 
     That cache has `snapshots/REVISION/NAME` link to `blobs/DIGEST` beside `snapshots`.

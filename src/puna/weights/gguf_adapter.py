@@ -28,9 +28,9 @@ from puna.weights.adapter import (
     folder_name,
     read_adapter,
 )
+from puna.weights.architectures import architecture_of, gguf_architecture
 from puna.weights.gguf import MAGIC, GgufFile
 from puna.weights.gguf_writer import write_gguf
-from puna.weights.layout import ARCHITECTURE
 from puna.weights.names import permute, permuted_heads, to_gguf, to_hugging_face, unpermute
 from puna.weights.quantise import quantise
 from puna.weights.refuse import refuse
@@ -74,7 +74,7 @@ def write_gguf_adapter(
     for name, (a, b) in adapter.matrices.items():
         share = alphas[name] / alpha
         b = b if share == 1 else b.float() * share
-        heads = _heads(name, config)
+        heads = permuted_heads(name, config)
         for part, factor in (("a", a), ("b", permute(b, heads) if heads else b)):
             factors[f"{to_gguf(name)}.lora_{part}"] = factor if dtype is None else factor.to(dtype)
     keys: dict[str, object] = {
@@ -89,7 +89,8 @@ def write_gguf_adapter(
         keys[_SHAPE + name] = np.array(tensor.shape, np.int32)
     kinds = {name: _KINDS.get(factor.dtype, "F32") for name, factor in factors.items()}
     tensors = {name: (kinds[name], tuple(factor.shape)) for name, factor in factors.items()}
-    write_gguf(path, ARCHITECTURE, keys, tensors, lambda name: quantise(factors[name].float(), kinds[name]))
+    architecture = architecture_of(config).gguf
+    write_gguf(path, architecture, keys, tensors, lambda name: quantise(factors[name].float(), kinds[name]))
 
 
 def _is_gguf(path: Path) -> bool:
@@ -104,7 +105,7 @@ def _is_gguf(path: Path) -> bool:
 
 def _read(path: Path, config: Mapping[str, Any]) -> Adapter:
     file = GgufFile(path)
-    alpha = _alpha(path, file.metadata)
+    alpha = _alpha(path, file.metadata, config)
     pairs: dict[str, dict[str, Tensor]] = {}
     for name, info in file.tensors.items():
         match = _FACTOR.fullmatch(name)
@@ -120,7 +121,7 @@ def _read(path: Path, config: Mapping[str, Any]) -> Adapter:
         if (a.ndim, b.ndim, *b.shape[-1:]) != (2, 2, rank):
             raise refuse("E-ADAPTER-FACTORS", path, name=name, a=(*a.shape,), b=(*b.shape,), rank=rank)
         scale[name] = alpha / rank if alpha else 1.0  # as in llama.cpp, 0 says that nothing is scaled
-        heads = _heads(name, config)
+        heads = permuted_heads(name, config)
         if heads and len(b) % (2 * heads) == 0:  # rows of another number do not fit the model, which says so
             matrices[name] = (a, unpermute(b, heads))
     extra = {
@@ -136,14 +137,15 @@ def _read(path: Path, config: Mapping[str, Any]) -> Adapter:
     return Adapter(matrices, scale, extra, said, said.get("name") or folder_name(path.with_suffix("")))
 
 
-def _alpha(path: Path, metadata: Mapping[str, object]) -> float:
+def _alpha(path: Path, metadata: Mapping[str, object], config: Mapping[str, Any]) -> float:
     """Check what the file is for, and that nothing in it changes what is computed and is not applied here."""
     if metadata.get("general.type") != "adapter" or metadata.get("adapter.type") != "lora":
         raise refuse(
             "E-ADAPTER-KIND", path, kind=metadata.get("adapter.type", metadata.get("general.type", "missing"))
         )
-    if metadata.get("general.architecture") != ARCHITECTURE:
-        raise refuse("E-ARCHITECTURE", path, architecture=metadata.get("general.architecture", "missing"))
+    kind, wanted = metadata.get("general.architecture", "missing"), architecture_of(config).gguf
+    if gguf_architecture(kind, window=False).gguf != wanted:
+        raise refuse("E-CONFIG-VALUE", path, key="general.architecture", value=kind, wanted=wanted)
     for key, value in metadata.items():
         if key.startswith("adapter.") and key not in _READ | _INERT:
             raise refuse("E-ADAPTER-SETTING", path, key=key, value=value)
@@ -160,8 +162,3 @@ def _extra(path: Path, metadata: Mapping[str, object], key: str) -> Tensor:
         if values.dtype == np.float32 and all(size > 0 for size in sizes) and math.prod(sizes) == len(values):
             return torch.from_numpy(values.copy()).view(sizes)
     raise refuse("E-ADAPTER-ABOUT", path, key=key, value=shape)
-
-
-def _heads(name: str, config: Mapping[str, Any]) -> int | None:
-    heads = config["num_attention_heads"]
-    return permuted_heads(name, heads, config.get("num_key_value_heads") or heads)

@@ -1,8 +1,7 @@
 """GGUF metadata in the form of Hugging Face's `config.json`, and the check that the tensors fit it.
 
-Keys: `gguf.constants.Keys`; what they mean where they are left out: llama.cpp's loader (`load_hparams`) for
-architecture `llama`. A key below `llama.` that is not known here may change what the model computes, and is an
-error.
+Keys: `gguf.constants.Keys`; what they mean where they are left out: llama.cpp's loader (`load_hparams`). A key below the
+architecture's name that is not known here may change what the model computes, and is an error.
 """
 
 import math
@@ -12,13 +11,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from puna.weights.architectures import gguf_architecture
 from puna.weights.blocks import is_quantised
 from puna.weights.gguf import GgufFile
-from puna.weights.layout import ARCHITECTURE, EMBEDDING, HEAD, check_ids, check_shapes, expected_shapes
+from puna.weights.layout import EMBEDDING, HEAD, check_ids, check_shapes, expected_shapes
 from puna.weights.names import to_hugging_face
 from puna.weights.refuse import refuse
 
-_PREFIX = f"{ARCHITECTURE}."
+_WINDOW = "attention.sliding_window"
 _USED = frozenset(
     """
     attention.head_count attention.head_count_kv attention.key_length attention.layer_norm_rms_epsilon
@@ -34,7 +34,7 @@ _INERT = frozenset({"rope.scaling.finetuned", "tensor_data_layout"})
 _NEUTRAL: dict[str, object] = {
     "attention.causal": True,
     "attention.clamp_kqv": 0.0,
-    "attention.sliding_window": 0,
+    _WINDOW: 0,
     "expert_count": 0,
     "expert_used_count": 0,
     "pooling_type": 0,
@@ -60,14 +60,15 @@ def read_config(file: GgufFile) -> dict[str, Any]:
     missing, unexpected or misshapen tensors.
     """
     reader = _Reader(file.path, file.metadata)
+    architecture = reader.architecture
     reader.check_purpose()
     reader.check_keys()
     width, heads = reader.size("embedding_length"), reader.size("attention.head_count")
     head_dim = _head_dim(reader, width, heads)
     shapes = _shapes(file)
     config: dict[str, Any] = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": ARCHITECTURE,
+        "architectures": [architecture.model],
+        "model_type": architecture.name,
         "hidden_act": "silu",
         "hidden_size": width,
         "intermediate_size": reader.size("feed_forward_length"),
@@ -81,7 +82,12 @@ def read_config(file: GgufFile) -> dict[str, Any]:
         "max_position_embeddings": reader.size("context_length"),
         "vocab_size": reader.size("vocab_size", shapes[EMBEDDING][0] if EMBEDDING in shapes else None),
         "tie_word_embeddings": HEAD not in shapes,
-        **{key: any(name.endswith(ends) for name in shapes) for key, ends in _BIASES.items()},
+        **{
+            key: any(name.endswith(ends) for name in shapes)
+            for key, ends in _BIASES.items()
+            if key in architecture.keys
+        },
+        **({"sliding_window": reader.size(_WINDOW)} if architecture.windowed else {}),
         **_special_ids(reader),
     }
     _check_vocabulary(reader, config)
@@ -90,13 +96,18 @@ def read_config(file: GgufFile) -> dict[str, Any]:
 
 
 class _Reader:
-    """Typed reading of the keys below `llama.`; every failure names the key."""
+    """Typed reading of the keys below the architecture's name; every failure names the key."""
 
     def __init__(self, path: Path, metadata: Mapping[str, object]) -> None:
+        """Raise `ModelFileError` for an architecture that Puna does not compute."""
         self.path, self.metadata = path, metadata
+        kind = self.plain("general.architecture", "missing")
+        window = self.plain(f"{kind}.{_WINDOW}", 0) != 0
+        self.architecture = gguf_architecture(kind, window=window)
+        self.prefix = f"{self.architecture.gguf}."
 
     def fail(self, key: str, value: object, wanted: str) -> NoReturn:
-        raise refuse("E-CONFIG-VALUE", self.path, key=_PREFIX + key, value=value, wanted=wanted)
+        raise refuse("E-CONFIG-VALUE", self.path, key=self.prefix + key, value=value, wanted=wanted)
 
     def plain(self, key: str, default: object = None) -> object:
         """Read a value that is a string, a number or a boolean (`key` in full); an array is refused."""
@@ -106,10 +117,7 @@ class _Reader:
         return value
 
     def check_purpose(self) -> None:
-        """Refuse other architectures, adapters and projectors, and one part of a split file."""
-        architecture = self.plain("general.architecture", "missing")
-        if architecture != ARCHITECTURE:
-            raise refuse("E-ARCHITECTURE", self.path, architecture=architecture)
+        """Refuse adapters and projectors, and one part of a split file."""
         purpose = self.plain("general.type", "model")
         if purpose != "model":
             raise refuse("E-CONFIG-VALUE", self.path, key="general.type", value=purpose, wanted="model")
@@ -120,15 +128,15 @@ class _Reader:
     def check_keys(self) -> None:
         """Refuse a key that may change the maths and is not read here."""
         for key, value in self.metadata.items():
-            part = key.removeprefix(_PREFIX)
-            if part == key or part in _USED or part in _INERT:
+            part = key.removeprefix(self.prefix)
+            if part == key or part in _USED or part in _INERT or (part == _WINDOW and self.architecture.windowed):
                 continue
             if part not in _NEUTRAL or isinstance(value, list | np.ndarray) or value != _NEUTRAL[part]:
                 raise refuse("E-CONFIG-UNKNOWN", self.path, key=key, value=value)
 
     def size(self, key: str, default: int | None = None) -> int:
         """Read a positive integer below 2^31; the same number for every layer may be written as an array."""
-        value = self.metadata.get(_PREFIX + key, default)
+        value = self.metadata.get(self.prefix + key, default)
         if isinstance(value, np.ndarray) and value.size and (value == value[0]).all():
             value = value[0].item()
         if type(value) is not int or not 0 < value < 1 << 31:
@@ -137,7 +145,7 @@ class _Reader:
 
     def number(self, key: str, default: float | None = None) -> float:
         """Read a positive finite number."""
-        value = self.metadata.get(_PREFIX + key, default)
+        value = self.metadata.get(self.prefix + key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             self.fail(key, "missing" if value is None else value, "a positive number")
         return float(value)
@@ -145,7 +153,7 @@ class _Reader:
 
 def _head_dim(reader: _Reader, width: int, heads: int) -> int:
     """Read E: key_length, or D/H; values are as long as keys, and the rotation turns the whole head."""
-    if _PREFIX + "attention.key_length" not in reader.metadata and width % heads:
+    if reader.prefix + "attention.key_length" not in reader.metadata and width % heads:
         reader.fail("embedding_length", width, f"a multiple of {heads}")
     head_dim = reader.size("attention.key_length", width // heads)
     for key in ("attention.value_length", "rope.dimension_count"):
@@ -158,7 +166,7 @@ def _head_dim(reader: _Reader, width: int, heads: int) -> int:
 
 def _rope_scaling(reader: _Reader, file: GgufFile, head_dim: int) -> dict[str, Any] | None:
     """Read how rotary frequencies are scaled: metadata, or the tensors that carry Llama-3's and LongRoPE's."""
-    kind = reader.plain(f"{_PREFIX}{_SCALING}type")
+    kind = reader.plain(f"{reader.prefix}{_SCALING}type")
     if kind not in (None, "none", "linear", "yarn", "longrope"):
         raise refuse("E-ROPE-TYPE", file.path, kind=kind, kinds="linear, yarn, longrope")
     factor = 1.0 if kind == "none" else _factor(reader)
@@ -169,8 +177,8 @@ def _rope_scaling(reader: _Reader, file: GgufFile, head_dim: int) -> dict[str, A
     if kind == "yarn":
         return _yarn(reader, factor, attention)
     for key in _YARN_ONLY:
-        if (value := reader.metadata.get(_PREFIX + key)) is not None:
-            raise refuse("E-CONFIG-UNKNOWN", file.path, key=_PREFIX + key, value=value)
+        if (value := reader.metadata.get(reader.prefix + key)) is not None:
+            raise refuse("E-CONFIG-UNKNOWN", file.path, key=reader.prefix + key, value=value)
     if kind == "longrope" or _LONG in carried or _SHORT in carried:
         return {
             "rope_type": "longrope",
@@ -180,7 +188,7 @@ def _rope_scaling(reader: _Reader, file: GgufFile, head_dim: int) -> dict[str, A
             "attention_factor": attention,
         }
     if attention != 1.0:
-        raise refuse("E-CONFIG-UNKNOWN", file.path, key=f"{_PREFIX}{_SCALING}attn_factor", value=attention)
+        raise refuse("E-CONFIG-UNKNOWN", file.path, key=f"{reader.prefix}{_SCALING}attn_factor", value=attention)
     if _DIVISORS in carried:
         return {"rope_type": "divisors", "divisors": _factors(file, _DIVISORS, head_dim)}
     return {"rope_type": "linear", "factor": factor} if factor != 1.0 else None
@@ -188,8 +196,8 @@ def _rope_scaling(reader: _Reader, file: GgufFile, head_dim: int) -> dict[str, A
 
 def _factor(reader: _Reader) -> float:
     """Read the factor under its name or its former one; as in llama.cpp, 0 says that nothing is scaled."""
-    key = "rope.scale_linear" if f"{_PREFIX}{_SCALING}factor" not in reader.metadata else f"{_SCALING}factor"
-    return 1.0 if reader.plain(_PREFIX + key, 0) == 0 else reader.number(key)
+    key = "rope.scale_linear" if f"{reader.prefix}{_SCALING}factor" not in reader.metadata else f"{_SCALING}factor"
+    return 1.0 if reader.plain(reader.prefix + key, 0) == 0 else reader.number(key)
 
 
 def _original(reader: _Reader) -> int:
@@ -249,7 +257,7 @@ def _check_vocabulary(reader: _Reader, config: dict[str, Any]) -> None:
 
 
 def _shapes(file: GgufFile) -> dict[str, tuple[int, ...]]:
-    """Give Hugging Face name -> shape; raise for a tensor that no Llama has."""
+    """Give Hugging Face name -> shape; raise for a tensor that no model has."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, info in file.tensors.items():
         if name in _ROPE_TENSORS or _is_inert(name):

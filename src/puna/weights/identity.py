@@ -9,6 +9,7 @@ from pathlib import Path
 from puna.errors import ModelFileError
 from puna.weights.digest import digest_of, hash_file
 from puna.weights.kept_folder import KeptFolder
+from puna.weights.meta import PARAMS, SHARD
 from puna.weights.refuse import refuse
 from puna.weights.safetensors_header import read_json
 
@@ -43,8 +44,12 @@ def model_digest(model: Path, folder: KeptFolder) -> tuple[str, str | None]:
 
 def _files(model: Path) -> list[Path]:
     """What a model's numbers depend on."""
+    if SHARD.fullmatch(model.name) and not model.is_dir():
+        model = model.parent
     if model.is_dir():
-        return [model / "config.json", *sorted(model.glob("*.safetensors"))]
+        if (model / "config.json").exists():
+            return [model / "config.json", *sorted(model.glob("*.safetensors"))]
+        return [model / PARAMS, *sorted(model.glob("consolidated.*.pth"))]
     return [model, model.with_name("config.json")] if model.suffix == ".safetensors" else [model]
 
 

@@ -1,14 +1,14 @@
-"""Which tensors a Llama of a given configuration has, in what shapes, under Hugging Face's names."""
+"""Which tensors a model of a given configuration has, in what shapes, under Hugging Face's names."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from puna.weights.architectures import architecture_of
 from puna.weights.refuse import refuse
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
-ARCHITECTURE = "llama"
 
 _MAX_SIZE = 1 << 31
 _PER_LAYER = 9  # tensors without biases
@@ -37,6 +37,13 @@ def expected_shapes(path: Path, config: Mapping[str, Any], present: int) -> dict
     ffn, vocab = size_of(path, config, "intermediate_size"), size_of(path, config, "vocab_size")
     if layers * _PER_LAYER > present:
         raise refuse("E-TENSOR-LAYERS", path, layers=layers, needed=layers * _PER_LAYER, present=present)
+    architecture = architecture_of(config)
+    biased = {f"self_attn.{part}_proj" for part in architecture.biased(config)}
+    if "mlp_bias" in architecture.keys and config.get("mlp_bias"):
+        biased |= {f"mlp.{part}_proj" for part in ("gate", "up", "down")}
+    norms = {"input_layernorm": width, "post_attention_layernorm": width}
+    if architecture.head_norms:
+        norms |= {"self_attn.q_norm": head_dim, "self_attn.k_norm": head_dim}
     rows = {
         "self_attn.q_proj": (heads * head_dim, width),
         "self_attn.k_proj": (kv_heads * head_dim, width),
@@ -49,11 +56,11 @@ def expected_shapes(path: Path, config: Mapping[str, Any], present: int) -> dict
     shapes: dict[str, tuple[int, ...]] = {EMBEDDING: (vocab, width)}
     for layer in range(layers):
         stem = f"model.layers.{layer}."
-        for norm in ("input_layernorm", "post_attention_layernorm"):
-            shapes[f"{stem}{norm}.weight"] = (width,)
+        for norm, size in norms.items():
+            shapes[f"{stem}{norm}.weight"] = (size,)
         for part, shape in rows.items():
             shapes[f"{stem}{part}.weight"] = shape
-            if config.get("attention_bias" if part.startswith("self_attn") else "mlp_bias"):
+            if part in biased:
                 shapes[f"{stem}{part}.bias"] = shape[:1]
     shapes["model.norm.weight"] = (width,)
     if not config.get("tie_word_embeddings"):
