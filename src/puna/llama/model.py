@@ -138,6 +138,10 @@ class Llama(nn.Module):
         if mask is not None:
             bias = torch.zeros(mask.shape, dtype=self.dtype, device=self.device)
             bias.masked_fill_(~mask, float("-inf"))
+        if tokens.device.type == "cpu" and len(
+            tokens
+        ):  # a GPU would have to be waited for; `read` has looked at most
+            self.config.check_ids(int(tokens.min()), int(tokens.max()))
         x = self.model.embed_tokens(tokens).float()
         for layer, block in enumerate(self.model.layers):
             x = block(x, cos, sin, bias, cache, layer)
@@ -156,7 +160,9 @@ class Llama(nn.Module):
                 hidden = self.packed.chain(part, cache)
                 cache.advance(len(part))
             else:
-                chunk = torch.tensor(tokens[start : start + size], device=self.device)
+                part = tokens[start : start + size]
+                self.config.check_ids(min(part), max(part))
+                chunk = torch.tensor(part, device=self.device)
                 past = cache.length
                 positions = torch.arange(past, past + len(chunk), device=self.device)
                 hidden = self(chunk, positions, cache, None)

@@ -13,6 +13,13 @@ MESSAGES: dict[str, Message] = {
             "请使用 Llama 模型：config.json 中 model_type 为 llama，或 GGUF 文件架构为 llama",
         ),
     ),
+    "E-MODEL-NUMBERS": Message(
+        (
+            "what the model computes is not a number",
+            "its file is damaged; see where with: puna doctor",
+        ),
+        ("模型的计算结果不是数", "模型文件已损坏；请用 puna doctor 查看位置"),
+    ),
     "E-CONFIG-UNKNOWN": Message(
         (
             "the model's configuration sets {key} to {value}, which Puna does not know",
