@@ -2,13 +2,13 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help ask test lint bench FORCE
+.PHONY: help ask test lint bench fuzz FORCE
 
 # Any Python from 3.11 on: make ask PYTHON=/path/to/python3
 PYTHON ?=
 # An index that has torch without CUDA, for Linux: make ask TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# More arguments for pytest or puna bench: make test ARGS="tests/rank -x", make bench ARGS=--quick
+# More arguments for pytest, puna bench or the fuzzer: make test ARGS="tests/rank -x", make fuzz ARGS="--seed 2"
 ARGS ?=
 
 VENV := .venv
@@ -21,6 +21,7 @@ help:
 	@echo 'make ask    install Puna into $(VENV), fetch the default model (98 MB) and answer a question'
 	@echo 'make test   install the development tools as well and run the tests'
 	@echo 'make lint   ruff, mypy and the import contract'
+	@echo 'make fuzz   open 200,000 broken files of every kind; goes on where it was stopped'
 	@echo 'make bench  install other programs into environments of their own and compare speed; writes build/bench'
 	@echo
 	@echo 'Settings: PYTHON=python3.12  another Python (3.11 or newer)'
@@ -42,6 +43,9 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(VENV)/plot.stamp
 	@$(BIN)/puna pull > /dev/null

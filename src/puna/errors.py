@@ -7,6 +7,9 @@ from collections.abc import Mapping
 
 from puna.messages import MESSAGES
 
+_SHOWN = 80
+_DIGITS = 128  # bits of a number that is written out
+
 
 class PunaError(Exception):
     """Any error that Puna raises on purpose.
@@ -25,6 +28,28 @@ class PunaError(Exception):
         entry = MESSAGES[self.code]
         message, hint = entry.zh if language == "zh" else entry.en
         return message.format_map(self.parameters), hint.format_map(self.parameters)
+
+
+def shown(value: object, most: int = _SHOWN) -> str:
+    """Give a value read from a file as at most so many printable characters on one line."""
+    text = value if isinstance(value, str) else _plain(value)
+    if len(text) > most:
+        text = text[: most - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
+
+
+def _plain(value: object, inside: bool = False) -> str:
+    # A hostile list may hold millions of items or be thousands deep, a number have thousands of digits: never print all.
+    if isinstance(value, list | tuple):
+        if inside:
+            return "[…]"
+        items = ", ".join(item[:_SHOWN] if isinstance(item, str) else _plain(item, True) for item in value[:8])
+        return f"[{items}, …]" if len(value) > 8 else f"[{items}]"
+    if isinstance(value, int) and value.bit_length() > _DIGITS:
+        return f"{'-' if value < 0 else ''}2^{value.bit_length() - 1}…"
+    if isinstance(value, bool | int | float) or value is None:
+        return str(value)
+    return type(value).__name__
 
 
 class InputError(PunaError):

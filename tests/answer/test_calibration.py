@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,14 @@ def test_every_field_is_needed(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00GGUF")
-    for path, code in (("none", "E-FILE-MISSING"), (".", "E-FILE-READ"), ("binary", "E-CALIBRATION-FILE")):
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever
+    (tmp_path / "large").write_text(json.dumps({**GOOD, "measured": {"x" * 2**20: 1}}))
+    (tmp_path / "deep").write_text(
+        json.dumps({**GOOD, "measured": {"x": "DEEP"}}).replace('"DEEP"', "[" * 960 + "]" * 960)
+    )
+    cases = {"none": "E-FILE-MISSING", ".": "E-FILE-READ", "pipe": "E-FILE-READ"}
+    cases |= dict.fromkeys(("binary", "large", "deep"), "E-CALIBRATION-FILE")
+    for path, code in cases.items():
         with pytest.raises(InputError) as caught:
             load_calibration(tmp_path / path)
         assert caught.value.code == code

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from puna.answer.mixture import Window, log_sum, mix
+from puna.errors import ModelFileError
 
 
 def window(answers: dict[str, float], refusal: float) -> Window:
@@ -30,6 +31,30 @@ def test_equals_bayes_by_hand(seed: int) -> None:
     assert nothing == pytest.approx(1 / whole)
     assert found == pytest.approx({k: w / whole for k, w in weights.items() if w})
     assert math.fsum([*found.values(), nothing]) == pytest.approx(1)
+
+
+def test_absurd_scores_stay_probabilities() -> None:
+    """Damaged weights give scores of 1e36, where the sum of all is rounded to less than its parts."""
+    rng = random.Random(3)
+    for _ in range(200):
+        scores = {key: rng.uniform(-1, 1) * 10 ** rng.uniform(0, 38) for key in "abcde"}
+        total = log_sum([*scores.values()]) * (1 - 1e-6 * rng.random())
+        found, nothing = mix([Window(scores, total, rng.uniform(-1, 1) * 10 ** rng.uniform(0, 38), 1)])
+        assert all(0 <= value <= 1 for value in [*found.values(), nothing])
+
+
+@pytest.mark.parametrize("place", ["candidates", "total", "refusal"])
+def test_scores_that_are_no_numbers_are_refused(place: str) -> None:
+    good = {"candidates": {"a": -1.0}, "total": -0.5, "refusal": -2.0, "length": 1}
+    mix([Window(**good)])
+    bad = (
+        {**good, "candidates": {"a": math.nan}, "total": math.nan}
+        if place == "candidates"
+        else {**good, place: math.nan}
+    )
+    with pytest.raises(ModelFileError) as caught:
+        mix([Window(**good), Window(**bad)])
+    assert caught.value.code == "E-MODEL-NUMBERS"
 
 
 def test_empty_windows_do_not_outvote_the_one_that_knows() -> None:

@@ -30,7 +30,7 @@ FIELDS = set(
     """
     path format size_bytes name licence source revision sha256 architecture layers width heads kv_heads head_dim
     ffn_width vocab_size context norm_eps rope tied_head attention_bias output_bias mlp_bias head_norms window
-    window_layers parameters tensors tokenizer engine adapter
+    window_layers parameters tensors tokenizer engine cache_bytes_per_token adapter
     """.split()
 )
 HOSTILE = "a\x1b[2J\x9b31m\r\u202eb\n[bold]c[/bold] 羊驼"
@@ -54,7 +54,7 @@ def matrices() -> dict[str, tuple[int, int]]:
     }
 
 
-def write_gguf(path: Path, *, pre: str = "gpt-2") -> Path:
+def write_gguf(path: Path, *, pre: str = "gpt-2", model: str = "gpt2") -> Path:
     """A tied model: embedding in Q8_0, matrices in Q4_0, norms in F32, with Llama-3 divisors of frequencies."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name(HOSTILE)
@@ -67,7 +67,10 @@ def write_gguf(path: Path, *, pre: str = "gpt-2") -> Path:
     writer.add_head_count_kv(KV_HEADS)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_rope_freq_base(500_000.0)
-    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_model(model)
+    if model == "t5":
+        writer.add_token_scores([-float(i) for i in range(VOCAB)])
+        writer.add_unk_token_id(258)
     writer.add_tokenizer_pre(pre)
     writer.add_token_list(byte_pieces())
     writer.add_token_types([1] * 256 + [3, 3, 1, 1, 1])
@@ -203,7 +206,9 @@ def test_its_tokenizer(gguf_file: Path) -> None:
         "pre": "gpt-2",
         "vocab_size": VOCAB,
         "bos_id": 256,
+        "bos": "<|begin|>",
         "eos_ids": [257],
+        "eos": ["<|im_end|>"],
         "chat_template": True,
     }
 
@@ -268,10 +273,11 @@ def test_the_table_has_every_line(gguf_file: Path) -> None:
     names = [line[:16].strip() for line in table.splitlines()]
     assert names == (
         "path,name,licence,format,architecture,parameters,layers,width,heads,vocabulary,context,norm eps,RoPE,"
-        "biases,tensors,tensors,tensors,tokenizer,special tokens,chat template,engine"
+        "biases,tensors,tensors,tensors,tokenizer,special tokens,chat template,cache,engine"
     ).split(",")
     assert str(gguf_file) in table
     assert "4 query, 2 key-value, 16 wide" in table
+    assert "begin <|begin|> (256), end <|im_end|> (257)" in table
     assert "divisors 8 numbers" in table
     assert table.splitlines()[-1].split() == ["engine", "torch"]  # the kernels want heads of 32 or more
 
@@ -279,6 +285,18 @@ def test_the_table_has_every_line(gguf_file: Path) -> None:
 def test_the_engine_is_the_one_that_is_loaded(default_path: Path) -> None:
     checkpoint = open_checkpoint(default_path)
     assert describe(checkpoint)["engine"] == load(checkpoint, device=choose_device()).engine
+
+
+def test_the_cache_takes_what_is_said(default_path: Path) -> None:
+    checkpoint = open_checkpoint(default_path)
+    facts, model = describe(checkpoint), load(checkpoint, device=choose_device())
+    for slots in (32, 320):
+        assert model.new_cache(slots).nbytes == slots * facts["cache_bytes_per_token"]
+
+
+def test_a_unigram_vocabulary_has_its_name(tmp_path: Path) -> None:
+    found = facts_of(write_gguf(tmp_path / "t5.gguf", model="t5"))["tokenizer"]
+    assert (found["kind"], found["model"]) == ("SentencePiece unigram", "t5")
 
 
 def test_hostile_text_stays_text(gguf_file: Path) -> None:

@@ -81,6 +81,40 @@ def test_theta_from_either_place() -> None:
             "E-CONFIG-VALUE",
         ),
         ({"rope_scaling": {"rope_type": "divisors", "divisors": [1.0, 0.0, 1.0, 1.0]}}, "E-CONFIG-VALUE"),
+        # Each number is sound, or was taken for one; together they make no frequencies.
+        ({"rope_theta": 10**400}, "E-CONFIG-VALUE"),
+        ({"rope_theta": 1e-300}, "E-CONFIG-VALUE"),
+        ({"rope_theta": 1.0, "rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "E-CONFIG-VALUE"),
+        ({"head_dim": 2, "rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, "E-CONFIG-VALUE"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 10**400}}, "E-CONFIG-VALUE"),
+        (
+            {"rope_scaling": {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 1e300}},
+            "E-CONFIG-VALUE",
+        ),
+        (
+            {
+                "rope_scaling": {
+                    "rope_type": "llama3",
+                    "factor": 8.0,
+                    "low_freq_factor": 1,
+                    "high_freq_factor": 10**300,
+                }
+            },
+            "E-CONFIG-VALUE",
+        ),
+        (
+            {
+                "rope_scaling": {
+                    "rope_type": "longrope",
+                    "short_factor": [1.0] * 4,
+                    "long_factor": [1.0] * 4,
+                    "factor": 2.0,
+                    "original_max_position_embeddings": 1,
+                }
+            },
+            "E-CONFIG-VALUE",
+        ),
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 2.0, "attention_factor": 1e300}}, "E-CONFIG-VALUE"),
     ],
 )
 def test_refused(changes: dict[str, Any], code: str) -> None:

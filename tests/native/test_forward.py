@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 
+from puna.errors import InputError
 from puna.llama.model import causal_mask
 from puna.rank.forest import score_forest
 from puna.rank.score import read, score
@@ -302,6 +303,6 @@ def test_reading_keeps_its_rotations_apart(engine, kind: str) -> None:
 @pytest.mark.parametrize("wrong", [[-1], [3, 97], [2**40]])
 def test_reading_refuses_what_is_no_token(model, wrong: list[int]) -> None:
     cache = model.new_cache(4)
-    with pytest.raises(IndexError, match="0 to 96"):
+    with pytest.raises(InputError, match="the vocabulary has 97"):
         model.read(wrong, cache)
     assert cache.length == 0

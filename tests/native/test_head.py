@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from puna.errors import InputError
 from tests.native.models import KINDS, make_stored, packed, random_tokens, rounded
 
 VOCABULARIES = [1, 16, 31, 32, 33, 97, 1024, 1025, 2100]
@@ -105,7 +106,7 @@ def test_no_such_token(engine, kind: str, wrong: int) -> None:
     model = packed(stored, engine)
     tokens = random_tokens(stored, 5)
     tokens[3] = wrong
-    with pytest.raises(IndexError):
+    with pytest.raises(InputError):
         model(tokens, torch.arange(5), None, None)
-    with pytest.raises(IndexError):
+    with pytest.raises(InputError):
         model.log_probs(states(5), torch.arange(5), tokens)

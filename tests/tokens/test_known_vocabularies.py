@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import random
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -178,7 +179,7 @@ def test_control_tokens_are_the_makers(read, name):
 @pytest.mark.parametrize("name", SPEAKERS)
 def test_conversations_are_the_makers(name, tmp_path):
     for file in folder_of(name).iterdir():
-        (tmp_path / file.name).symlink_to(file)
+        shutil.copy(file, tmp_path)
     (tmp_path / "chat_template.jinja").write_text(SPEAKERS[name])
     tokenizer = Tokenizer.from_folder(tmp_path)
     chance = random.Random(name)

@@ -255,6 +255,12 @@ def test_settings_that_are_off_or_change_nothing(folder: Path) -> None:
     assert read_adapter(folder).digest == before
 
 
+def led_out(path: Path) -> None:
+    """Put a link in a file's place, to the same file outside of the folder."""
+    target = path.rename(path.parent.parent / f"{path.name}.elsewhere")
+    path.symlink_to(target)
+
+
 FIRST = "base_model.model.model.layers.0.self_attn.q_proj"
 DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "another kind": ("E-ADAPTER-KIND", lambda path: edit(path / CONFIG, peft_type="LOHA")),
@@ -325,6 +331,15 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
         "E-ADAPTER-ABOUT",
         lambda path: edit(path / "puna.json", prompt={"examples": "no"}),
     ),
+    "an alpha of 400 digits": ("E-ADAPTER-SETTING", lambda path: edit(path / CONFIG, lora_alpha=10**400)),
+    "an alpha of 400 digits for one": (
+        "E-ADAPTER-SETTING",
+        lambda path: edit(path / CONFIG, alpha_pattern={"q_proj": 10**400}),
+    ),
+    "a reader that is a number": ("E-ADAPTER-ABOUT", lambda path: edit(path / "puna.json", reader=0.5)),
+    "weights elsewhere": ("E-FOLDER-OUTSIDE", lambda path: led_out(path / WEIGHTS)),
+    "configuration elsewhere": ("E-FOLDER-OUTSIDE", lambda path: led_out(path / CONFIG)),
+    "what Puna says of it elsewhere": ("E-FOLDER-OUTSIDE", lambda path: led_out(path / "puna.json")),
     "a prompt that is text": ("E-ADAPTER-ABOUT", lambda path: edit(path / "puna.json", prompt="x")),
 }
 

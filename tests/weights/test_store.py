@@ -1,4 +1,6 @@
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,21 @@ def test_manifest(models):
     for junk in ("", "{", "[]", "1", '{"files": {"a": 1}}', '{"files": {}}', '{"files": {"a": ["x", 1]}}'):
         store.manifest_path(path).write_text(junk)
         assert store.read_manifest(path) is None
+    whole = json.loads(json.dumps(asdict(written)))
+    for name in ("../m.gguf", "/etc/hostname", "a/../../b", "", "\ud800", "a\0b"):
+        store.manifest_path(path).write_text(json.dumps({**whole, "files": {name: [1, "0" * 64]}}))
+        assert store.read_manifest(path) is None
+    for raw in (
+        '{"files": {"a": [Infinity, "x"]}}',
+        "[" * 100_000,
+        '{"a": 1, "a": 2}',
+        json.dumps({**whole, "files": {"a": [1, "\udc80"]}}),
+    ):
+        store.manifest_path(path).write_text(raw)
+        assert store.read_manifest(path) is None
+    store.manifest_path(path).unlink()
+    os.mkfifo(store.manifest_path(path))  # opening it would wait for ever
+    assert store.read_manifest(path) is None
 
 
 def test_a_folder_has_the_sha256_of_its_listing(tmp_path):

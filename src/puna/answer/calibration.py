@@ -27,6 +27,7 @@ from puna.errors import InputError
 
 FORMAT = 2
 LOW = -100.0  # log-probabilities below this count as this
+_LARGEST = 1 << 20  # bytes of a calibration's file; those in use have a few thousand
 KEPT = 20  # answers of a window that have probabilities of their own
 
 
@@ -99,7 +100,13 @@ def kept(window: Window) -> Window:
 def load_calibration(path: str | Path) -> Calibration:
     """Read a file that `puna calibrate` wrote. Raises InputError if it is missing or something else."""
     try:
-        found: Any = json.loads(Path(path).read_text("utf-8"))
+        if not Path(path).is_file() and Path(path).exists():  # opening a pipe would wait for ever
+            raise OSError(0, "it is no file")
+        with Path(path).open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ValueError
+        found: Any = json.loads(content.decode("utf-8"))
     except FileNotFoundError:
         raise InputError("E-FILE-MISSING", path=path, cwd=Path.cwd()) from None
     except OSError as error:
@@ -115,13 +122,16 @@ def load_calibration(path: str | Path) -> Calibration:
             raise ValueError
         if not all(map(math.isfinite, (*given.values(), *chain(*curve)))):
             raise ValueError
+        measured = dict(found["measured"])
+        if not all(value is None or type(value) in (int, float) for value in measured.values()):
+            raise ValueError
         return Calibration(
             model=str(found["model"]),
             normalise=str(found["normalise"]),
             rows=int(found["rows"]),
             coefficients=Coefficients(**given),
             curve=curve,
-            measured=dict(found["measured"]),
+            measured=measured,
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise InputError("E-CALIBRATION-FILE", path=path) from None

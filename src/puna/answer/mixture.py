@@ -13,6 +13,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from puna.errors import ModelFileError
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -30,7 +32,8 @@ class Window:
 def mix(windows: Sequence[Window]) -> tuple[dict[str, float], float]:
     """Give (probability of each candidate, probability of no answer); they sum to at most 1.
 
-    They sum to less than 1 where a window found more (`total`) than the candidates that it names.
+    They sum to less than 1 where a window found more (`total`) than the candidates that it names. Raises ModelFileError
+    where the model's scores are no numbers.
     """
     count = math.log(len(windows))
     terms: dict[str, list[float]] = {}
@@ -39,7 +42,12 @@ def mix(windows: Sequence[Window]) -> tuple[dict[str, float], float]:
             terms.setdefault(key, []).append(value - window.refusal - count)
     totals = [window.total - window.refusal - count for window in windows]
     everything = log_sum([0.0, *totals])  # log 1: the hypothesis that there is no answer
-    return {key: math.exp(log_sum(odds) - everything) for key, odds in terms.items()}, math.exp(-everything)
+    if math.isnan(everything):
+        raise ModelFileError("E-MODEL-NUMBERS")
+    # At most 1, also where a damaged model's scores are so large that the sum of all is rounded to less than its parts.
+    return {key: math.exp(min(log_sum(odds) - everything, 0.0)) for key, odds in terms.items()}, math.exp(
+        -everything
+    )
 
 
 def log_sum(values: Sequence[float]) -> float:

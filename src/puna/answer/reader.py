@@ -30,6 +30,7 @@ from puna.rank.kept import KeptFiles, known_digest
 from puna.rank.pointer import Pointer
 from puna.rank.score import read, score
 from puna.rank.shelf import MEMORY, Shelf
+from puna.tokens.files import check_inside
 from puna.tokens.tokenizer import Tokenizer
 from puna.weights.adapted import AdaptedCheckpoint
 from puna.weights.adapter import CALIBRATION, read_own
@@ -144,7 +145,10 @@ class Reader:
     @cached_property
     def _beside(self) -> Calibration | None:
         path = self._calibration
-        return load_calibration(path) if path and path.exists() else None
+        if path is None or not path.exists():
+            return None
+        check_inside(path)  # it came with the adapter, from whom that came from
+        return load_calibration(path)
 
     def read(
         self,

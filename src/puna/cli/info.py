@@ -37,10 +37,11 @@ def info(model: str | None, adapter: Path | str | None, as_json: bool) -> None:
       parameters                     how many; a tied head counts once
       tensors                        a list: type, count, parameters, bytes
       tokenizer                      kind, model, pre, vocab_size, bos_id,
-                                     eos_ids, chat_template; or problem:
-                                     code, message
+                                     bos, eos_ids, eos (their spellings),
+                                     chat_template; or problem: code, message
       engine                         what computes it on this machine: cuda,
                                      amx, avx512, avx2, neon or torch
+      cache_bytes_per_token          keys and values that it keeps of a token
       adapter                        with --adapter: name, base, matrices,
                                      ranks, parameters, examples, calibrated
 
@@ -107,16 +108,20 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "tensors", f"{entry['type']:<5} {entry['count']:,}: {amount}"
     if "problem" in tokenizer:
         yield "tokenizer", f"{tokenizer['problem']['code']}: {shown(tokenizer['problem']['message'])}"
-        yield "engine", facts["engine"]
+        yield from _engine_lines(facts)
         return
     pre = f" ({shown(tokenizer['pre'])})" if tokenizer["pre"] else ""
     yield "tokenizer", f"{tokenizer['kind']}{pre}, {tokenizer['vocab_size']:,} tokens"
-    ends = ", ".join(map(str, tokenizer["eos_ids"])) or "none"
-    yield (
-        "special tokens",
-        f"begin {tokenizer['bos_id'] if tokenizer['bos_id'] is not None else 'none'}, end {ends}",
-    )
+    begin = f"{shown(tokenizer['bos'])} ({tokenizer['bos_id']})" if tokenizer["bos_id"] is not None else "none"
+    ends = [f"{shown(text)} ({i})" for i, text in zip(tokenizer["eos_ids"], tokenizer["eos"], strict=True)]
+    yield "special tokens", f"begin {begin}, end {', '.join(ends) or 'none'}"
     yield "chat template", "yes" if tokenizer["chat_template"] else "no"
+    yield from _engine_lines(facts)
+
+
+def _engine_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    each = facts["cache_bytes_per_token"]
+    yield "cache", f"{each:,} bytes a token, {_bytes(each * facts['context'])} for the whole context"
     yield "engine", facts["engine"]
 
 

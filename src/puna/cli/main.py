@@ -39,6 +39,7 @@ _COMMANDS = (
     "export",
     "quantize",
     "info",
+    "doctor",
     "kept",
     "bench",
 )

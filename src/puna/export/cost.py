@@ -82,11 +82,11 @@ def costs(
 ) -> Iterator[Cost]:
     """Measure the model as it is, then in each type; one is loaded at a time, and `step` is called for each window."""
     plain = source.merged
-    before = _losses(load(plain, device=device), text, step)
+    before = losses(load(plain, device=device), text, step)
     yield _cost(None, _size(plain), before, before)
     for kind in kinds:
         stored = source.retyped(kind)
-        yield _cost(kind, stored.size_bytes, _losses(load(stored, device=device), text, step), before)
+        yield _cost(kind, stored.size_bytes, losses(load(stored, device=device), text, step), before)
 
 
 def _cost(kind: str | None, size: int, losses: torch.Tensor, before: torch.Tensor) -> Cost:
@@ -95,7 +95,7 @@ def _cost(kind: str | None, size: int, losses: torch.Tensor, before: torch.Tenso
     return Cost(kind, size, float(losses.mean()), float(moved.mean()), error)
 
 
-def _losses(model: Llama, text: Windows, step: Callable[[], object]) -> torch.Tensor:
+def losses(model: Llama, text: Windows, step: Callable[[], object] = lambda: None) -> torch.Tensor:
     """Give -log P of each token that is predicted, fp64."""
     found = []
     for window in text.tokens:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from puna.errors import ModelFileError
+from puna.errors import InputError, ModelFileError
+from puna.llama.rope import checked
 from puna.llama.rope_config import RopeConfig
 from puna.weights.architectures import Architecture, architecture_of
 from puna.weights.refuse import shown
@@ -62,6 +63,11 @@ class LlamaConfig:
     window: int  # a sliding layer's token sees so many, the last of them itself; 0: no layer slides
     sliding: range | tuple[int, ...]  # the layers that do
 
+    def check_ids(self, lowest: int, highest: int) -> None:
+        """Raise InputError for ids without a row of the embedding: a tokenizer may have more tokens than the model."""
+        if not 0 <= lowest <= highest < self.vocab_size:
+            raise InputError("E-TOKEN-ID", id=lowest if lowest < 0 else highest, size=self.vocab_size)
+
     @property
     def groups(self) -> int:
         """G = H/K, query heads that share one key-value head."""
@@ -101,7 +107,7 @@ class LlamaConfig:
             head_dim=head_dim,
             ffn_width=_positive(raw, "intermediate_size"),
             norm_eps=_fraction(raw, "rms_norm_eps"),
-            rope=RopeConfig.from_dict(raw, head_dim=head_dim, context=context),
+            rope=checked(RopeConfig.from_dict(raw, head_dim=head_dim, context=context), context),
             context=context,
             tied=bool(raw.get("tie_word_embeddings", False)),
             attention_bias="q" in biased,

@@ -8,6 +8,7 @@ from typing import Any
 from puna.errors import PunaError
 from puna.llama.config import LlamaConfig
 from puna.llama.device import choose_device
+from puna.llama.linear import default_dtype
 from puna.llama.packed import engine_for
 from puna.llama.rope_config import RopeConfig
 from puna.tokens.folder_vocab import read_folder
@@ -19,7 +20,7 @@ from puna.weights.gguf_adapter import calibration_of
 from puna.weights.safetensors_header import ITEM_BYTES
 from puna.weights.store import read_manifest
 
-_GGUF_KINDS = {"gpt2": "byte-level BPE", "llama": "SentencePiece BPE"}
+_GGUF_KINDS = {"gpt2": "byte-level BPE", "llama": "SentencePiece BPE", "t5": "SentencePiece unigram"}
 
 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "parameters": sum(entry["parameters"] for entry in tensors),
         "tensors": tensors,
         "tokenizer": _tokenizer(checkpoint),
-        "engine": _engine(config),
+        **_engine(config),
     }
 
 
@@ -73,12 +74,14 @@ def describe_adapter(adapter: Adapter, path: Path) -> dict[str, Any]:
     }
 
 
-def _engine(config: LlamaConfig) -> str:
-    """Name what would compute it here: a GPU, one of `puna.native`'s kernels, or torch."""
-    if choose_device().type == "cuda":
-        return "cuda"
-    engine = engine_for(config, None)
-    return engine.name if engine else "torch"
+def _engine(config: LlamaConfig) -> dict[str, Any]:
+    """Name what would compute it here (a GPU, kernels of `puna.native`, torch), and a token's share of the cache."""
+    device = choose_device()
+    engine = engine_for(config, None) if device.type == "cpu" else None
+    kind = engine.dtype if engine else default_dtype(device)
+    name = engine.name if engine else "cuda" if device.type == "cuda" else "torch"
+    size = 2 * config.layers * config.kv_heads * config.head_dim * kind.itemsize
+    return {"engine": name, "cache_bytes_per_token": size}
 
 
 def _text(value: object) -> str | None:
@@ -150,6 +153,8 @@ def _tokenizer(checkpoint: Checkpoint) -> dict[str, Any]:
         "pre": pre,
         "vocab_size": tokenizer.vocab_size,
         "bos_id": tokenizer.bos_id,
+        "bos": None if tokenizer.bos_id is None else tokenizer.decode([tokenizer.bos_id], skip_special=False),
         "eos_ids": sorted(tokenizer.eos_ids),
+        "eos": [tokenizer.decode([i], skip_special=False) for i in sorted(tokenizer.eos_ids)],
         "chat_template": tokenizer.template is not None,
     }

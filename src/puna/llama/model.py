@@ -139,6 +139,10 @@ class Llama(nn.Module):
         near, before = bias, None
         if 0 < self.config.window < max(length, past + len(tokens)):
             near, before = self._near(positions, cache, mask)
+        if tokens.device.type == "cpu" and len(
+            tokens
+        ):  # a GPU would have to be waited for; `read` has looked at most
+            self.config.check_ids(int(tokens.min()), int(tokens.max()))
         x = self.model.embed_tokens(tokens).float()
         for layer, block in enumerate(self.model.layers):
             if layer in self.config.sliding:
@@ -180,7 +184,9 @@ class Llama(nn.Module):
                 hidden = self.packed.chain(part, cache)
                 cache.advance(len(part))
             else:
-                chunk = torch.tensor(tokens[start : start + size], device=self.device)
+                part = tokens[start : start + size]
+                self.config.check_ids(min(part), max(part))
+                chunk = torch.tensor(part, device=self.device)
                 past = cache.length
                 positions = torch.arange(past, past + len(chunk), device=self.device)
                 hidden = self(chunk, positions, cache, None)

@@ -79,8 +79,7 @@ class Packed:
         costs many microseconds.
         """
         count, start = len(tokens), cache.length
-        if not 0 <= min(tokens) <= max(tokens) < self.config.vocab_size:
-            raise IndexError(f"token ids are 0 to {self.config.vocab_size - 1}")
+        self.config.check_ids(min(tokens), max(tokens))
         x = torch.empty(count, self.config.width)
         if self._table is None:
             self.engine.kernels.puna_rows(byref(self._embedding), (c_int64 * count)(*tokens), count, x.data_ptr())
@@ -211,8 +210,8 @@ class Packed:
 
     def _check_ids(self, tokens: Tensor) -> None:
         """Look before C does."""
-        if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.config.vocab_size:
-            raise IndexError(f"token ids are 0 to {self.config.vocab_size - 1}")
+        if len(tokens):
+            self.config.check_ids(int(tokens.min()), int(tokens.max()))
 
     def _layer(self, name: str) -> Layer:
         config = self.config

@@ -11,8 +11,11 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from puna.errors import ModelFileError
 from puna.llama.rope_config import RopeConfig
 from puna.shapes import Float, Int
+
+_LARGEST = torch.finfo(torch.float32).max
 
 
 @lru_cache(maxsize=32)  # a tenth of a millisecond, which every token written would pay
@@ -46,6 +49,19 @@ def frequencies(config: RopeConfig, length: int) -> tuple[Float[Tensor, " half"]
     if config.attention_factor is not None:
         scale = config.attention_factor
     return inverse.float(), scale
+
+
+def checked(config: RopeConfig, context: int) -> RopeConfig:
+    """Give the configuration back; raise ModelFileError where its numbers, each of them sound, make no frequencies."""
+    try:
+        made = [frequencies(config, length) for length in (1, context)]
+        sound = all(bool(inverse.isfinite().all()) and 0 < scale < _LARGEST for inverse, scale in made)
+    except (ArithmeticError, RuntimeError, ValueError):
+        sound = False
+    if not sound:
+        kind = f"{config.kind}, theta {config.theta:.6g}, factor {config.factor:.6g}"
+        raise ModelFileError("E-CONFIG-VALUE", key="rope", value=kind, wanted="finite frequencies")
+    return config
 
 
 def _llama3(inverse: Tensor, config: RopeConfig) -> Tensor:

@@ -1,6 +1,6 @@
 """Which rotary frequencies a model uses, read from the keys of `config.json`, every number checked."""
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from puna.errors import ModelFileError
 from puna.weights.refuse import shown
 
+_MOST = 1 << 31  # positions
 KINDS = ("default", "linear", "dynamic", "yarn", "llama3", "longrope", "divisors")
 # The keys of each kind beyond factor, original context and attention factor: needed ones, then others known.
 _NEEDED: dict[str, tuple[str, ...]] = {
@@ -56,6 +57,8 @@ class RopeConfig:
         theta = _number("rope_theta", scaling.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0)
         original = scaling.pop("original_max_position_embeddings", None)
         original = int(_number("original_max_position_embeddings", original)) if original else None
+        if original and original >= _MOST:
+            raise _wrong("original_max_position_embeddings", original, f"less than {_MOST}")
         attention_factor = scaling.pop("attention_factor", None)
         if attention_factor is not None:
             attention_factor = _number("attention_factor", attention_factor)
@@ -95,7 +98,7 @@ def _check(kind: str, options: Mapping[str, Any], half: int) -> None:
 
 
 def _number(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
         raise _wrong(key, value, "a positive number")
     return float(value)
 

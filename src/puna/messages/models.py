@@ -13,6 +13,13 @@ MESSAGES: dict[str, Message] = {
             "支持的架构：{known}（config.json 中的 model_type，或 GGUF 文件的 general.architecture）",
         ),
     ),
+    "E-MODEL-NUMBERS": Message(
+        (
+            "what the model computes is not a number",
+            "its file is damaged; see where with: puna doctor",
+        ),
+        ("模型的计算结果不是数", "模型文件已损坏；请用 puna doctor 查看位置"),
+    ),
     "E-CONFIG-UNKNOWN": Message(
         (
             "the model's configuration sets {key} to {value}, which Puna does not know",

@@ -289,11 +289,11 @@ MESSAGES: dict[str, Message] = {
     ),
     "E-FOLDER-OUTSIDE": Message(
         (
-            "{path} names a model file {name}, which is no plain safetensors file of this folder",
+            "{path} names a file {name}, which is no plain file of this folder",
             "the file is damaged or made to do harm; fetch it again from a source you trust",
         ),
         (
-            "{path} 引用的模型文件 {name} 不是此文件夹中的 safetensors 文件",
+            "{path} 引用的文件 {name} 不是此文件夹中的普通文件",
             "文件已损坏或含恶意内容；请从可信来源重新获取",
         ),
     ),

@@ -8,14 +8,18 @@ from typing import Any, Literal, NamedTuple
 
 import tokenizers
 
-from puna.errors import ModelFileError
 from puna.tokens.files import parse_json, read_bounded
-from puna.tokens.gguf_vocab import CONTROL, NORMAL, USER_DEFINED, adds_bos, damaged, token_id, vocabulary_from_gguf
+from puna.tokens.gguf_vocab import CONTROL, NORMAL, USER_DEFINED, adds_bos, token_id, vocabulary_from_gguf
 from puna.tokens.own_files import own_metadata
+from puna.tokens.patterns import check_patterns
+from puna.tokens.refuse import damaged, library, other_kind, reading
 from puna.tokens.vocabulary import BYTE_OF, Control, Vocabulary, hidden_name, looks_like_control, may_be_control
 
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 _LISTED = ("additional_special_tokens", "extra_special_tokens")
+_MOST_IDS = (
+    1 << 20
+)  # ids have a place each, whether they have a token or not; the largest vocabulary in use has 2^18
 
 
 class Folder(NamedTuple):
@@ -65,16 +69,20 @@ def read_folder(path: Path) -> Folder:
     parts = [_json(path / "generation_config.json"), model, nested if isinstance(nested, dict) else {}]
     settings = _Settings(config, specials, parts)
     if (path / "tokenizer.json").exists():
-        found = _from_json(_json(path / "tokenizer.json"), settings)
+        with reading("tokenizer.json"):
+            found = _from_json(_json(path / "tokenizer.json"), settings)
     else:
-        found = _from_own(own_metadata(path), settings, _json(path / "added_tokens.json"))
+        with reading("added tokens"):
+            found = _from_own(own_metadata(path), settings, _json(path / "added_tokens.json"))
     bos_id = found.begins[0] if found.begins else None
     prompt = found.prompt
     if specials.get("add_bos_token") is not None:
         prompt = (bos_id,) if specials["add_bos_token"] and bos_id is not None else ()
-    if any(i >= len(found.vocabulary.pieces) for i in prompt):
+    if any(type(i) is not int or not 0 <= i < len(found.vocabulary.pieces) for i in prompt):
         raise damaged("tokenizer.json: the post-processor names a token outside the vocabulary")
-    return Folder(found.vocabulary, bos_id, tuple(dict.fromkeys(found.ends)), prompt, _template(path, config))
+    with reading("the chat template"):
+        template = _template(path, config)
+    return Folder(found.vocabulary, bos_id, tuple(dict.fromkeys(found.ends)), prompt, template)
 
 
 def _from_json(data: dict[str, Any], settings: _Settings) -> _Found:
@@ -121,12 +129,9 @@ def _added_later(settings: _Settings, listed: Mapping[str, Any]) -> dict[int, tu
     """Give the tokens of added_tokens.json and tokenizer_config.json by id, and whether each is a special one."""
     named = {_text(settings.specials.get(key)) for key in _NAMED}
     named |= {_text(token) for key in _LISTED for token in _flat(settings.specials.get(key))}
-    try:
-        added = {int(i): (text, text in named) for text, i in listed.items()}
-        for i, token in (settings.config.get("added_tokens_decoder") or {}).items():
-            added[int(i)] = token["content"], bool(token.get("special")) or token["content"] in named
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise damaged(f"added tokens: {error!r}") from None
+    added = {int(i): (text, text in named) for text, i in listed.items()}
+    for i, token in (settings.config.get("added_tokens_decoder") or {}).items():
+        added[int(i)] = token["content"], bool(token.get("special")) or token["content"] in named
     if any(type(text) is not str or not text or i < 0 for i, (text, _) in added.items()):
         raise damaged("an added token has no text, or a negative id")
     return added
@@ -175,14 +180,10 @@ def _call_special(data: dict[str, Any], added: dict[int, dict[str, Any]], ids: l
 
 def _added(data: dict[str, Any], config: dict[str, Any], specials: dict[str, Any]) -> dict[int, dict[str, Any]]:
     """Collect the tokens outside the merges, by id, each with "special" set wherever any file calls it so."""
-    try:
-        added = {token["id"]: dict(token) for token in data.get("added_tokens") or ()}
-        decoder = config.get("added_tokens_decoder") or {}
-        for key, token in decoder.items():
-            added.setdefault(int(key), {**token, "id": int(key)})
-        known = _vocab_ids(data["model"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise damaged(f"tokenizer.json: {error!r}") from None
+    added = {token["id"]: dict(token) for token in data.get("added_tokens") or ()}
+    for key, token in (config.get("added_tokens_decoder") or {}).items():
+        added.setdefault(int(key), {**token, "id": int(key)})
+    known = _vocab_ids(data["model"])
     listed = [token for key in _LISTED for token in _flat(specials.get(key))]
     named = {_text(specials.get(key)) for key in _NAMED} | {_text(token) for token in listed}
     by_text = {token["content"]: token for token in added.values()}
@@ -192,7 +193,7 @@ def _added(data: dict[str, Any], config: dict[str, Any], specials: dict[str, Any
         elif text in known:
             added[known[text]] = {"id": known[text], "content": text, "special": True}
     for token in added.values():
-        if not isinstance(token["id"], int) or not isinstance(token["content"], str) or token["id"] < 0:
+        if type(token["id"]) is not int or not isinstance(token["content"], str) or token["id"] < 0:
             raise damaged(f"tokenizer.json: added token {token!r}")
         token["special"] = bool(token.get("special")) or looks_like_control(token["content"])
     return added
@@ -208,7 +209,7 @@ def _vocab_ids(model: dict[str, Any]) -> dict[str, int]:
         return dict(model["vocab"])
     if model["type"] == "Unigram":
         return {piece: i for i, (piece, _) in enumerate(model["vocab"])}
-    raise ModelFileError("E-TOKENIZER-KIND", kind=f"tokenizer.json model type {model['type']!r}")
+    raise other_kind(f"tokenizer.json model type {model['type']!r}")
 
 
 def _steps(part: Any) -> Iterator[dict[str, Any]]:
@@ -228,13 +229,10 @@ def _prompt_ids(data: dict[str, Any]) -> tuple[int, ...]:
     for step in _steps(data.get("post_processor")):
         if step.get("type") != "TemplateProcessing":
             continue
-        try:
-            for item in step["single"]:
-                if "Sequence" in item:
-                    break
-                ids += step["special_tokens"][item["SpecialToken"]["id"]]["ids"]
-        except (KeyError, TypeError) as error:
-            raise damaged(f"tokenizer.json: post_processor lacks {error}") from None
+        for item in step["single"]:
+            if "Sequence" in item:
+                break
+            ids += step["special_tokens"][item["SpecialToken"]["id"]]["ids"]
     return tuple(ids)
 
 
@@ -250,6 +248,7 @@ def _without(part: Any, kind: str) -> Any:
 
 def _vocabulary(data: dict[str, Any], added: dict[int, dict[str, Any]]) -> Vocabulary:
     """Build the core with control tokens hidden, and with the dummy space left to Puna."""
+    check_patterns(data.get("normalizer"), data.get("pre_tokenizer"))
     byte_level = any(
         step.get("type") == "ByteLevel" for part in ("pre_tokenizer", "decoder") for step in _steps(data.get(part))
     )
@@ -279,12 +278,14 @@ def _vocabulary(data: dict[str, Any], added: dict[int, dict[str, Any]]) -> Vocab
         "padding": None,
         "version": "1.0",
     }
-    try:
-        core = tokenizers.Tokenizer.from_str(json.dumps(edited, ensure_ascii=False))
-    except Exception as error:  # the library raises bare Exception
-        raise damaged(f"tokenizer.json: {str(error)[:200]}") from None
+    text = json.dumps(edited, ensure_ascii=False)
+    with library("tokenizer.json"):
+        core = tokenizers.Tokenizer.from_str(text)
     ids = _vocab_ids(model)
-    pieces = [""] * (max([*ids.values(), *added], default=-1) + 1)
+    highest = max([*ids.values(), *added], default=-1)
+    if highest >= _MOST_IDS:
+        raise damaged(f"tokenizer.json: a token has the id {highest}")
+    pieces = [""] * (highest + 1)
     for piece, i in ids.items():
         pieces[i] = piece
     for i, token in added.items():
@@ -303,6 +304,8 @@ _FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": 
 def _hide(model: dict[str, Any], added: dict[int, dict[str, Any]]) -> dict[str, Any]:
     """Give control tokens hidden names in the model's vocabulary, and every added token its id there."""
     names = {t["content"]: hidden_name(i) if t["special"] else t["content"] for i, t in added.items()}
+    # By id as well: a file may call one id by two names, and neither may be a way to it.
+    names |= {text: hidden_name(i) for text, i in _vocab_ids(model).items() if added.get(i, {}).get("special")}
     hidden = {text for text, name in names.items() if name != text}
     model = {**model}
     unknown = model.get("unk_token")

@@ -3,15 +3,15 @@
 The splitting patterns are the published ones of the tokenizers named; the names are llama.cpp's.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any, NamedTuple
 
 import numpy as np
 import tokenizers
 from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
 
-from puna.errors import ModelFileError
 from puna.tokens.merges import merges_in_order, spelled
+from puna.tokens.refuse import damaged, library, other_kind
 from puna.tokens.vocabulary import BYTE_OF, Control, Vocabulary, hidden_name, looks_like_control, may_be_control
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
@@ -61,11 +61,6 @@ _SPLITTINGS: dict[str, _Splitting] = {
 }
 
 
-def damaged(what: str) -> ModelFileError:
-    """Say that the file's tokenizer contradicts itself."""
-    return ModelFileError("E-TOKENIZER-DAMAGED", what=what)
-
-
 def vocabulary_from_gguf(metadata: Mapping[str, Any]) -> Vocabulary:
     """Build the vocabulary from the keys `tokenizer.ggml.*`.
 
@@ -75,23 +70,27 @@ def vocabulary_from_gguf(metadata: Mapping[str, Any]) -> Vocabulary:
     if not pieces:
         raise damaged("it has no tokens")
     kinds = _kinds(metadata, pieces)
-    model = metadata.get("tokenizer.ggml.model")
+    model = _word(metadata, "model")
     if model == "gpt2":
         return _byte_level(metadata, pieces, kinds)
     if model in ("llama", "t5"):
         return _sentence_piece(metadata, pieces, kinds)
-    raise ModelFileError("E-TOKENIZER-KIND", kind=f"tokenizer.ggml.model = {model!r}")
+    raise other_kind(f"tokenizer.ggml.model = {model!r}")
 
 
 def adds_bos(metadata: Mapping[str, Any]) -> bool:
     """Tell whether a raw prompt starts with BOS; a file that does not say gets llama.cpp's default."""
-    stated = metadata.get("tokenizer.ggml.add_bos_token")
-    if stated is not None:
-        return bool(stated)
-    if metadata.get("tokenizer.ggml.model") == "llama":
-        return True
-    splitting = _SPLITTINGS.get(str(metadata.get("tokenizer.ggml.pre") or "default"))
-    return splitting is not None and splitting.adds_bos
+    splitting = _SPLITTINGS.get(_word(metadata, "pre") or "default")
+    customary = _word(metadata, "model") == "llama" or (splitting is not None and splitting.adds_bos)
+    return flag(metadata, "add_bos_token", customary)
+
+
+def flag(metadata: Mapping[str, Any], name: str, default: bool) -> bool:
+    """Read a key that is true or false; raise ModelFileError for a list, which is neither."""
+    value = metadata.get(f"tokenizer.ggml.{name}")
+    if value is not None and not isinstance(value, bool | int | np.bool_):
+        raise damaged(f"tokenizer.ggml.{name} is neither true nor false")
+    return default if value is None else bool(value)
 
 
 def splitting_name(patterns: tuple[str, ...], whole_words: bool, nfc: bool) -> str | None:
@@ -110,6 +109,13 @@ def token_id(metadata: Mapping[str, Any], name: str, size: int) -> int | None:
     return int(value)
 
 
+def _word(metadata: Mapping[str, Any], name: str) -> str | None:
+    value = metadata.get(f"tokenizer.ggml.{name}")
+    if value is not None and not isinstance(value, str):
+        raise damaged(f"tokenizer.ggml.{name} is no text")
+    return value
+
+
 def _strings(metadata: Mapping[str, Any], name: str) -> Sequence[str]:
     values = metadata.get(f"tokenizer.ggml.{name}", ())
     if not isinstance(values, list | tuple) or not all(map(str.__instancecheck__, values)):
@@ -117,26 +123,26 @@ def _strings(metadata: Mapping[str, Any], name: str) -> Sequence[str]:
     return values
 
 
-def _numbers(metadata: Mapping[str, Any], name: str, size: int) -> np.ndarray | None:
+def _numbers(metadata: Mapping[str, Any], name: str, size: int, kinds: str = "iuf") -> np.ndarray | None:
     values = metadata.get(f"tokenizer.ggml.{name}")
     if values is None:
         return None
-    array = np.asarray(values)
-    if array.shape != (size,) or array.dtype.kind not in "iuf":
+    array = np.asarray(values) if isinstance(values, list | tuple | np.ndarray) else np.empty(())
+    if array.shape != (size,) or array.dtype.kind not in kinds or not np.isfinite(array).all():
         raise damaged(f"tokenizer.ggml.{name} is not a list of {size} numbers")
     return array
 
 
 def _kinds(metadata: Mapping[str, Any], pieces: Sequence[str]) -> dict[int, int]:
     """Give the token type of every id that is not an ordinary token."""
-    types = _numbers(metadata, "token_type", len(pieces))
+    types = _numbers(metadata, "token_type", len(pieces), "iu")
     kinds = {} if types is None else {int(i): int(types[i]) for i in np.flatnonzero(types != NORMAL)}
     suspects = range(len(pieces)) if types is None else kinds
     controls = [i for i in suspects if kinds.get(i, NORMAL) != BYTE and looks_like_control(pieces[i])]
     named = [token_id(metadata, name, len(pieces)) for name in _NAMES]
     controls += [i for i in named if i is not None and (i in kinds or may_be_control(pieces[i]))]
     kinds.update(dict.fromkeys(controls, CONTROL))
-    if metadata.get("tokenizer.ggml.model") == "gpt2":
+    if _word(metadata, "model") == "gpt2":
         # Without the token of a single byte, text with that byte could not be written at all.
         kinds = {i: kind for i, kind in kinds.items() if pieces[i] not in BYTE_OF}
     return kinds
@@ -201,17 +207,15 @@ def bpe(ids: dict[str, int], pairs: Iterable[tuple[str, str]], hidden: Iterable[
     except Exception:  # the library raises bare Exception; ordinary files never come here
         unreachable = set(hidden).difference(ids)
         pairs = [(a, b) for a, b in pairs if unreachable.isdisjoint((a, b, a + b))]
-    try:
+    with library("merges"):
         return models.BPE(vocab=ids, merges=pairs, **options)
-    except Exception as error:
-        raise damaged(f"merges: {error}") from None
 
 
 def _byte_level(metadata: Mapping[str, Any], pieces: Sequence[str], kinds: Mapping[int, int]) -> Vocabulary:
-    name = str(metadata.get("tokenizer.ggml.pre") or "default")
+    name = _word(metadata, "pre") or "default"
     splitting = _SPLITTINGS.get(name)
     if splitting is None:
-        raise ModelFileError("E-TOKENIZER-KIND", kind=f"tokenizer.ggml.pre = {name!r}")
+        raise other_kind(f"tokenizer.ggml.pre = {name!r}")
     ids = _ids(pieces, kinds)
     controls = _controls(pieces, kinds)
     pairs = _pairs(_strings(metadata, "merges"), ids)
@@ -228,10 +232,10 @@ def _byte_level(metadata: Mapping[str, Any], pieces: Sequence[str], kinds: Mappi
 
 
 def _sentence_piece(metadata: Mapping[str, Any], pieces: Sequence[str], kinds: Mapping[int, int]) -> Vocabulary:
-    if metadata.get("tokenizer.ggml.remove_extra_whitespaces") or metadata.get(
-        "tokenizer.ggml.precompiled_charsmap"
-    ):
-        raise ModelFileError("E-TOKENIZER-KIND", kind="SentencePiece with text normalisation")
+    charsmap = metadata.get("tokenizer.ggml.precompiled_charsmap")
+    normalises = charsmap is not None and not (isinstance(charsmap, Sized) and len(charsmap) == 0)
+    if normalises or flag(metadata, "remove_extra_whitespaces", False):
+        raise other_kind("SentencePiece with text normalisation")
     unknown = token_id(metadata, "unknown", len(pieces))
     if unknown is None:
         unknown = next((i for i, kind in kinds.items() if kind == UNKNOWN), None)
@@ -241,7 +245,7 @@ def _sentence_piece(metadata: Mapping[str, Any], pieces: Sequence[str], kinds: M
     controls = _controls(pieces, kinds)
     core.normalizer = normalizers.Replace(" ", "▁")
     _user_defined(core, pieces, kinds, normalized=True)
-    dummy = bool(metadata.get("tokenizer.ggml.add_space_prefix", True))
+    dummy = flag(metadata, "add_space_prefix", True)
     verbatim = frozenset(i for i, kind in kinds.items() if kind in (CONTROL, UNKNOWN))
     return Vocabulary(core, pieces, controls, verbatim, byte_level=False, prefix="every" if dummy else "none")
 
@@ -280,10 +284,8 @@ def _unigram(
     scores = np.array(scores, dtype=np.float64)
     # The library would take "<0x0A>" in a text for the byte: it must score below its six characters one by one.
     scores[in_bytes] = 8 * min(scores.min(), -20.0)
-    try:
+    with library("scores"):
         return models.Unigram(list(zip(names, scores.tolist(), strict=True)), unknown, bool(in_bytes))
-    except Exception as error:  # the library raises bare Exception
-        raise damaged(f"scores: {error}") from None
 
 
 def pairs_by_score(pieces: Sequence[str], kinds: Mapping[int, int], scores: np.ndarray) -> list[tuple[str, str]]:

@@ -9,10 +9,10 @@ import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from puna.errors import ModelFileError
 from puna.tokens.files import parse_json
-from puna.tokens.gguf_vocab import CONTROL, NORMAL, TEKKEN, damaged
+from puna.tokens.gguf_vocab import CONTROL, NORMAL, TEKKEN
 from puna.tokens.merges import LONGEST, merges_in_order, spelled
+from puna.tokens.refuse import damaged, other_kind
 from puna.tokens.vocabulary import BYTE_OF
 
 _CHARACTER_OF = {byte: character for character, byte in BYTE_OF.items()}
@@ -92,9 +92,7 @@ def tiktoken_metadata(content: bytes) -> dict[str, Any]:
         ranks.append(_decoded(token, f"tokenizer.model: line {number}"))
     family = FAMILIES.get(len(ranks))
     if family is None:
-        raise ModelFileError(
-            "E-TOKENIZER-KIND", kind=f"tiktoken file with {len(ranks)} tokens, not Llama 3's or 4's"
-        )
+        raise other_kind(f"tiktoken file with {len(ranks)} tokens, not Llama 3's or 4's")
     splitting, controls, bos, ends = family()
     pieces = [_spelling(token) for token in ranks]
     named = {name: len(ranks) + controls.index(text) for name, text in {"bos": bos, **ends}.items()}
@@ -112,7 +110,7 @@ def tekken_metadata(content: bytes) -> dict[str, Any]:
     except (LookupError, TypeError, ValueError, RecursionError) as error:
         raise damaged(f"tekken.json: {error!r}"[:200]) from None
     if pattern != TEKKEN:
-        raise ModelFileError("E-TOKENIZER-KIND", kind="tekken.json with a pattern of its own")
+        raise other_kind("tekken.json with a pattern of its own")
     controls = named or [*_TEKKEN_CONTROLS]
     if type(size) is not int or type(count) is not int:
         raise damaged("tekken.json: its sizes are no numbers")

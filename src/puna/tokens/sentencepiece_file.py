@@ -7,9 +7,9 @@ sentencepiece_model.proto.
 from math import isnan
 from typing import Any, NamedTuple
 
-from puna.errors import ModelFileError
-from puna.tokens.gguf_vocab import BYTE, CONTROL, NORMAL, UNKNOWN, damaged
+from puna.tokens.gguf_vocab import BYTE, CONTROL, NORMAL, UNKNOWN
 from puna.tokens.protobuf import BYTES, FIXED32, VARINT, as_float, fields
+from puna.tokens.refuse import damaged, other_kind
 
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3  # of the model
 _TEXT, _SCORE, _TYPE = 1, 2, 3  # of a piece
@@ -50,11 +50,9 @@ def sentencepiece_metadata(content: bytes) -> dict[str, Any]:
     model = trainer.get(_MODEL_TYPE, 1)
     if model not in _MODELS:
         kind_name = _OTHERS.get(model if isinstance(model, int) else 0, "an unknown kind")
-        raise ModelFileError("E-TOKENIZER-KIND", kind=f"SentencePiece model of {kind_name}")
+        raise other_kind(f"SentencePiece model of {kind_name}")
     if trainer.get(_SUFFIX) or normalizer.get(_ESCAPE, 1) != 1:
-        raise ModelFileError(
-            "E-TOKENIZER-KIND", kind="SentencePiece with spaces at the end of words, or as they are"
-        )
+        raise other_kind("SentencePiece with spaces at the end of words, or as they are")
     controls = {piece.text: i for i, piece in enumerate(pieces) if piece.kind == CONTROL}
     unknowns = [i for i, piece in enumerate(pieces) if piece.kind == UNKNOWN]
     named = {"bos": controls.get(begin), "eos": controls.get(end), "unknown": unknowns[0] if unknowns else None}

@@ -11,7 +11,8 @@ from puna.errors import InputError, ModelFileError
 from puna.tokens.chat import Span, locate, mark
 from puna.tokens.export import tokenizer_files
 from puna.tokens.folder_vocab import read_folder
-from puna.tokens.gguf_vocab import adds_bos, damaged, token_id, vocabulary_from_gguf
+from puna.tokens.gguf_vocab import adds_bos, flag, token_id, vocabulary_from_gguf
+from puna.tokens.refuse import damaged, library
 from puna.tokens.stream import StreamDecoder
 from puna.tokens.template import ChatTemplate
 from puna.tokens.vocabulary import WELL_KNOWN_ENDS, Vocabulary
@@ -60,7 +61,7 @@ class Tokenizer:
         size = len(vocabulary.pieces)
         bos = token_id(metadata, "bos", size)
         ends = [i for name in ("eos", "eot", "eom") if (i := token_id(metadata, name, size)) is not None]
-        if bos is None and metadata.get("tokenizer.ggml.add_bos_token"):
+        if bos is None and flag(metadata, "add_bos_token", False):
             raise damaged("add_bos_token is set, but no bos_token_id")
         template = metadata.get("tokenizer.chat_template")
         return cls(
@@ -118,7 +119,8 @@ class Tokenizer:
         """Give the ids of many texts, as `encode` does for each, on all cores."""
         spaced = [f" {text}" if start and self._vocabulary.dummy_space(text) else text for text in texts]
         try:
-            return [e.ids for e in self._core.encode_batch_fast(spaced, add_special_tokens=False)]
+            with library("it cannot cut a text"):
+                return [e.ids for e in self._core.encode_batch_fast(spaced, add_special_tokens=False)]
         except (TypeError, UnicodeError):
             raise _surrogate(texts) from None
 
@@ -129,7 +131,8 @@ class Tokenizer:
         """
         shift = int(start and self._vocabulary.dummy_space(text))
         try:
-            encoding = self._core.encode(f" {text}" if shift else text, add_special_tokens=False)
+            with library("it cannot cut a text"):
+                encoding = self._core.encode(f" {text}" if shift else text, add_special_tokens=False)
         except (TypeError, UnicodeError):
             raise _surrogate([text]) from None
         offsets: list[tuple[int, int]] = encoding.offsets

@@ -11,6 +11,7 @@ import math
 import os
 import re
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -143,7 +144,7 @@ def check_about(path: Path, about: Mapping[str, Any]) -> None:
     def refused(key: str, value: object) -> NoReturn:
         raise refuse("E-ADAPTER-ABOUT", path, key=key, value=value)
 
-    name, base, prompt = (about.get(key) for key in ("name", "base", "prompt"))
+    name, base, prompt, reader = (about.get(key) for key in ("name", "base", "prompt", "reader"))
     if about.get("format") != FORMAT:
         refused("format", about.get("format"))
     if name is not None and not (isinstance(name, str) and _NAME.fullmatch(name)):
@@ -155,6 +156,8 @@ def check_about(path: Path, about: Mapping[str, Any]) -> None:
             refused("base.sha256", base.get("sha256"))
         if not _is_count(base.get("size", 1)):
             refused("base.size", base.get("size"))
+    if reader is not None and not isinstance(reader, dict):
+        refused("reader", reader)
     if prompt is not None:
         if not isinstance(prompt, dict):
             refused("prompt", prompt)
@@ -308,7 +311,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]  # a bool is no number here
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]  # a bool is none
 
 
 def _rank_and_alpha(config: Mapping[str, Any], module: str) -> tuple[int, float]:

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from puna.tokens.files import check_inside
 from puna.weights.architectures import LLAMA
-from puna.weights.folder import stays_inside
 from puna.weights.layout import EMBEDDING, HEAD, check_shapes, expected_shapes, size_of
 from puna.weights.names import permuted_heads, unpermute
 from puna.weights.pth import KINDS, read_pth
@@ -113,8 +113,7 @@ def _shards(folder: Path) -> list[Path]:
     if numbers != list(range(len(paths))):
         raise refuse("E-PTH-SHARDS", folder, count=len(paths), last=paths[-1].name)
     for path in paths:
-        if not stays_inside(folder, path):
-            raise refuse("E-FOLDER-OUTSIDE", folder, name=path.name)
+        check_inside(path)
     return paths
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
+from puna.tokens.files import check_inside
 from puna.weights.refuse import refuse
 
 _MAX_HEADER = 10_000_000  # bytes
@@ -99,8 +100,9 @@ def read_head(path: Path, file: BinaryIO, size: int) -> tuple[dict[str, Entry], 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a regular file and give its length; every failure of the system becomes a `ModelFileError`."""
+    """Open a regular file of its folder, give its length; every failure of the system becomes a `ModelFileError`."""
     try:
+        check_inside(path)
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             raise refuse("E-WEIGHTS-KIND", path)
         with path.open("rb") as file:

@@ -18,6 +18,7 @@ from pathlib import Path
 from puna.errors import ModelFileError, PullError
 from puna.weights.digest import Progress, digest_of, hash_file
 from puna.weights.refuse import shown
+from puna.weights.safetensors_header import read_json
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ HUB_ID = re.compile(
 )
 _BAD_NAME = re.compile(r'[/\\:*?"<>|]|^[. ~-]|[. ]$|\.(?:json|part|lock|tmp)$', re.IGNORECASE)
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE | re.DOTALL)
+_INSIDE = re.compile(r"(?!.*\.\.)[^/\0\ud800-\udfff][^\0\ud800-\udfff]*", re.DOTALL)  # a manifest's names
 _LONGEST = 200  # bytes; file systems take 255, the manifest and part names need a little more
 
 
@@ -137,10 +139,11 @@ def manifest_path(model: Path) -> Path:
 def read_manifest(model: Path) -> Manifest | None:
     """Read a model's manifest; None if there is none, or none that can be read."""
     try:
-        fields = json.loads(manifest_path(model).read_text("utf-8"))
+        fields = read_json(manifest_path(model))
         fields["files"] = {str(name): (int(size), str(sha)) for name, (size, sha) in fields["files"].items()}
-        return Manifest(**fields)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        inside = all(_INSIDE.fullmatch(name) and sha.isascii() for name, (_, sha) in fields["files"].items())
+        return Manifest(**fields) if inside else None
+    except (ModelFileError, ArithmeticError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
