@@ -491,7 +491,7 @@ def _own(adapter: Adapter) -> dict[str, bytes]:
 
 
 def _calibration() -> bytes:
-    numbers = Coefficients(1.2, -3.0, 0.4, 0.1, -2.0, 1.0, 0.2, -0.1)
+    numbers = Coefficients(1.2, 0.3, -3.0, 0.4, 0.1, -2.0, 1.0, 0.2, -0.1)
     curve = ((0.9, 0.2, 0.05), (0.5, 0.6, 0.15), (0.1, 1.0, 0.3))
     return Calibration("model", "sum", 100, numbers, curve, {"ece": 0.02, "brier": None}).to_json().encode()
 

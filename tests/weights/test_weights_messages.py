@@ -53,8 +53,8 @@ def test_both_languages_say_the_same(code: str) -> None:
 def test_values_from_files_are_made_printable() -> None:
     assert shown("a\nb\x1b[2J\u202e\ud800") == "a\\nb\\x1b[2J\\u202e\\ud800"
     assert len(shown("x" * 10**6)) == 80
-    assert shown([1, "a", [2]]) == "[1, a, [2]]"
-    assert len(shown([["x"] * 100] * 10**5)) == 80
+    assert shown([1, "a", [2]]) == "[1, a, […]]"
+    assert len(shown([["x"] * 100] * 10**5)) <= 80
     assert shown(float("nan")) == "nan"
     error = refuse("E-TENSOR-MISSING", Path("a\nb"), name="{path}\r")
     assert str(error) == "a�b has no tensor {path}\\r"

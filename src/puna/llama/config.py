@@ -134,7 +134,7 @@ def _window(architecture: Architecture, raw: Mapping[str, Any], layers: int) -> 
         sliding = range(0 if architecture.windowed else _natural(raw, "max_window_layers"), layers)
     else:
         sliding = range(0)
-    return window if sliding else 0, sliding
+    return (window, sliding) if sliding else (0, ())
 
 
 def _natural(raw: Mapping[str, Any], key: str) -> int:
