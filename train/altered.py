@@ -8,6 +8,8 @@ did the same and more by hand (Rajpurkar et al. 2018, table 2). About the same t
 import random
 import re
 
+from puna.answer.prompt import CHINESE, wording_for
+from puna.train.rows_chinese import traditional
 from puna.train.rows_passages import language_of
 
 _NEGATED = 0.15  # of the questions that have nothing else to alter
@@ -31,8 +33,6 @@ _CHINESE = """
     进口 出口, 优势 劣势
 """
 _TRADITIONAL = str.maketrans("长后减开结败对优东个进势", "長後減開結敗對優東個進勢")
-_HAN = re.compile(r"[\u3400-\u9fff]")
-_WIDE = re.compile("[們個為來這說時於與國會後學發對開關過從現經]")
 
 
 def _both_ways(pairs: str) -> dict[str, list[str]]:
@@ -53,8 +53,8 @@ def altered(question: str, context: str, answers: list[str], draw: random.Random
     if found:
         start, end, others = draw.choice(found)
         return question[:start] + draw.choice(others) + question[end:]
-    chinese = bool(_HAN.search(question))
-    opposite = (_OPPOSITE_WIDE if _WIDE.search(context) else _OPPOSITE_CHINESE) if chinese else _OPPOSITE
+    chinese = wording_for(question) is CHINESE
+    opposite = (_OPPOSITE_WIDE if traditional(context) else _OPPOSITE_CHINESE) if chinese else _OPPOSITE
     pattern = "|".join(opposite) if chinese else rf"\b(?:{'|'.join(opposite)})\b"
     if words := list(re.finditer(pattern, question)):
         word = draw.choice(words)

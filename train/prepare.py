@@ -62,6 +62,11 @@ def pairs(text: str) -> set[str]:
     return {text[n : n + 2] for n in range(len(text) - 1)}
 
 
+def unanswered(row: Row, kind: str, **other: str) -> Row:
+    """Give a row with another text or question, which has no answer."""
+    return {**row, "id": f"{row['id']}-{kind}", **other, "answers": [], "unanswerable": True}
+
+
 def unanswerable(rows: list[Row], share: float, draw: random.Random) -> list[Row]:
     """Put a share of the questions to texts that do not answer them."""
     articles: dict[str, list[str]] = {}
@@ -80,9 +85,7 @@ def unanswerable(rows: list[Row], share: float, draw: random.Random) -> list[Row
         if others:
             asked = pairs(row["question"])
             context = max(others, key=lambda text: len(asked & pairs(text)) / len(text) ** 0.25)
-            found.append(
-                {**row, "id": f"{row['id']}-none", "context": context, "answers": [], "unanswerable": True}
-            )
+            found.append(unanswered(row, "none", context=context))
     return found
 
 
@@ -93,8 +96,7 @@ def changed(rows: list[Row], draw: random.Random) -> list[Row]:
         answers = [answer["text"] for answer in row["answers"]]
         question = altered(row["question"], row["context"], answers, draw) if answers else None
         if question:
-            row_id = f"{row['id']}-altered"
-            found.append({**row, "id": row_id, "question": question, "answers": [], "unanswerable": True})
+            found.append(unanswered(row, "altered", question=question))
     return found
 
 

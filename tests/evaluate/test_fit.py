@@ -81,7 +81,7 @@ def test_the_first_right_answer_is_that_of_the_ranking_over_all_windows() -> Non
     assert first_right(Example(windows, frozenset("x"), False)) is None
 
 
-TRUTH = Coefficients(a=0.6, a0=0.8, b0=-1.0, b1=0.3, b2=0.1, d0=0.5, d1=0.4, d2=-0.3, d3=-0.05)
+TRUTH = Coefficients(a=0.6, a0=0.6, b0=-1.0, b1=0.3, b2=0.1, d0=0.9, d1=0.4, d2=-0.3, d3=-0.05)
 
 
 def simulated(rng: random.Random, rows: int) -> list[Example]:
@@ -102,7 +102,7 @@ def simulated(rng: random.Random, rows: int) -> list[Example]:
 def test_finds_what_made_the_data_and_is_honest_about_more_of_it() -> None:
     rng = random.Random(6)
     fitted = fit(simulated(rng, 8000))
-    assert asdict(fitted) == pytest.approx(asdict(TRUTH), abs=0.3)
+    assert asdict(fitted) == pytest.approx(asdict(TRUTH), abs=0.25)
     assert fitted.a == pytest.approx(TRUTH.a, abs=0.1)
     held = simulated(rng, 3000)
     errors = []
@@ -115,8 +115,8 @@ def test_finds_what_made_the_data_and_is_honest_about_more_of_it() -> None:
     calibrated, calibrated_none, raw, raw_none = errors
     assert calibrated < 0.04
     assert calibrated_none < 0.04
-    assert raw > 0.05
-    assert raw_none > 0.05
+    assert raw > 0.07
+    assert raw_none > 0.07
 
 
 def rows(rng: random.Random, count: int = 30) -> list[Example]:

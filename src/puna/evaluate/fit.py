@@ -10,7 +10,7 @@ from torch import Tensor
 from puna.answer.calibration import LOW, Coefficients
 from puna.answer.mixture import Window, mix
 
-_RIDGE = 1e-3  # keeps coefficients that the rows say nothing about near those of `_start`
+_RIDGE = 1e-3  # keeps coefficients that the rows say nothing about near those that it starts from
 _NAMES = [field.name for field in fields(Coefficients)]
 
 
@@ -82,14 +82,14 @@ class _Padded:
                 features = max(window.total, LOW), max(window.refusal, LOW), window.length
                 self.features[row, place] = torch.tensor(features, dtype=torch.float64)
                 self.exists[row, place] = True
+        self.best = self.scores == self.scores.max(-1, keepdim=True).values
 
     def log_likelihood(self, values: Tensor) -> Tensor:
         """Log-probability [R] of what is true of each row."""
         a, a0, b0, b1, b2, d0, d1, d2, d3 = values.unbind()
         total, refusal, length = self.features.unbind(-1)
         none = d0 + d1 * refusal + d2 * total + d3 * length + self.exists.sum(1, keepdim=True).log()
-        best = self.scores == self.scores.max(-1, keepdim=True).values
-        found = _times(a, self.scores) + a0 * best - none[..., None]
+        found = _times(a, self.scores) + a0 * self.best - none[..., None]
         other = (b0 + b1 * total + b2 * length - none).masked_fill(~self.exists, -math.inf)
         correct = _log_sum(found.masked_fill(~self.right, -math.inf).flatten(1))
         elsewhere = _log_sum(other)

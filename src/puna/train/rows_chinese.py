@@ -105,6 +105,7 @@ _LEAD = re.compile(
 _SUBORDINATE = re.compile(r"(?:[后後时時前中里裡间間下]|以来|以來|为止|為止|的|等)$")
 _PARTING = re.compile(r"[，；：,;:]|——")
 _END = re.compile(r"[。！？][”」』）\"]*$")
+_TRADITIONAL = re.compile("[們個為來這說時於與國會後學發對開關過從現經]")
 _FOREIGN = re.compile(r"https?:|[<>|{}\\^`_~@#*]|\n|\ufffd|（）|「」|『』|《》|[，、]{2}|\.\.\.")
 
 
@@ -116,6 +117,11 @@ def size(text: str) -> int:
 def weight(span: str) -> float:
     """Prefer longer spans."""
     return 0.2 if len(span) == 2 else len(span) / 3
+
+
+def traditional(text: str) -> bool:
+    """Tell a text in traditional characters by some that are common in any."""
+    return bool(_TRADITIONAL.search(text))
 
 
 def askable(sentence: str) -> bool:
@@ -190,7 +196,7 @@ def asked(text: str, start: int, end: int, target: Target) -> str | None:
     after = re.sub(r"[。！？；，.!?][”」』\"]*$", "", after.rstrip())
     if not closed(before + after) or _SUBORDINATE.search(before + after):
         return None
-    wide = bool(re.search("[們個為來這說時於與國會後學發對開關過從現經]", text))  # traditional characters
+    wide = traditional(text)
     word: str | None = None
     if target.kind == "date" and before[-1:] not in ("为", "為"):  # with what follows, that would be "why"
         word = "哪一年" if answer.endswith("年") else "什麼時候" if wide else "什么时候"
