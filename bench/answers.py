@@ -22,15 +22,11 @@ import torch
 
 import puna
 from puna.answer.adapters import SHIPPED
-from puna.answer.mixture import Window
 from puna.answer.normalise import NORMALISATIONS
 from puna.answer.reader import Reader
 from puna.answer.spans import in_one_line
 from puna.decode.generate import generate
 from puna.decode.sampling import Sampling
-from puna.evaluate.calibrate import calibrate, measures
-from puna.evaluate.calibrate import observe as observe_windows
-from puna.evaluate.fit import Example
 from puna.evaluate.metrics import exact_match_and_f1
 from puna.evaluate.observation import Observation, Ranked
 from puna.evaluate.qa import observe
@@ -73,12 +69,7 @@ def greedy(reader: Reader, row: QuestionRow) -> dict[str, object]:
 
 def measure(reader: Reader, row: QuestionRow, refusing: bool, normalise: bool) -> dict[str, object]:
     """Everything about one row."""
-    example = observe_windows(reader, row)
-    record: dict[str, object] = {
-        "search": asdict(observe(reader, row, refusing)),
-        "windows": [asdict(window) for window in example.windows] if example else [],
-        "right": sorted(example.right) if example else [],
-    }
+    record: dict[str, object] = {"search": asdict(observe(reader, row, refusing))}
     if normalise:
         record["normalised"] = {
             how: [exact_match_and_f1(row.question, answer.text, row.answers) for answer in answers]
@@ -122,12 +113,6 @@ def observation(record: dict) -> Observation:
     return Observation(**{**fields, "gold": tuple(fields["gold"])})
 
 
-def example(record: dict) -> Example:
-    """Read a record's windows back."""
-    windows = tuple(Window(**window) for window in record["windows"])
-    return Example(windows, frozenset(record["right"]), not record["search"]["gold"])
-
-
 def page(found: list[dict], limits: argparse.Namespace) -> str:
     """Write the tables as Markdown."""
     by_set = {(m, name): [r for r in found if (r["model"], r["set"]) == (m, name)] for m in MODELS for name in SETS}
@@ -139,9 +124,9 @@ def page(found: list[dict], limits: argparse.Namespace) -> str:
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}. "
         "The model is the default one, SmolLM2-135M-Instruct (Q4_1): *with* the reader that comes with Puna, and "
         f"*without* (`--adapter none`). {limits.limit} random rows of the English sets, {limits.chinese} of the "
-        "Chinese, or all (seed 0), of articles that the reader has not learned from; they served to choose it, and some "
-        "to calibrate it. Exact match and F1 in percent, by the official scripts' rules (SQuAD's; CMRC 2018's for the "
-        "Chinese sets), by exact search, without calibration.",
+        "Chinese, or all (seed 0), of articles that the reader has not learned from; they served to choose it. Exact "
+        "match and F1 in percent, by the official scripts' rules (SQuAD's; CMRC 2018's for the Chinese sets), by exact "
+        "search, without calibration.",
         "",
         "## With the reader and without",
         "",
@@ -163,11 +148,13 @@ def page(found: list[dict], limits: argparse.Namespace) -> str:
                 f"| {spans:.0f} % | {100 * s.exact_share:.0f} % | {s.nodes_per_question:.0f} "
                 f"| {s.passes_per_question:.1f} | {s.seconds_per_question:.2f} |"
             )
-    s = summarise([observation(row) for row in by_set["reader", "SQuAD 2.0"]], True)
+    s, plain = (summarise([observation(row) for row in by_set[m, "SQuAD 2.0"]], True) for m in ("reader", "plain"))
     lines += [
         "",
         f"SQuAD 2.0 holds questions without an answer. Of those that have one, the reader got EM {s.has_answer_em:.1f}, "
-        f"F1 {s.has_answer_f1:.1f}; {s.no_answer_accuracy:.1f} % of the others were seen as such.",
+        f"F1 {s.has_answer_f1:.1f}; {s.no_answer_accuracy:.1f} % of the others were seen as such. P(not in the text) "
+        f"tells them apart with an AUROC of {s.no_answer_auroc:.3f}, the plain model's with {plain.no_answer_auroc:.3f} "
+        "(0.5 is chance).",
         "",
         "## Ways to compare answers of different length",
         "",
@@ -186,29 +173,6 @@ def page(found: list[dict], limits: argparse.Namespace) -> str:
             cells += [100 * fmean(r[0][0] for r in ranked), 100 * fmean(r[0][1] for r in ranked)]
             cells.append(100 * fmean(max(f1 for _, f1 in r) for r in ranked))
         lines.append(f"| {name} ({len(rows)} rows) | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
-    lines += [
-        "",
-        "## Calibration",
-        "",
-        "One calibration for all sets, as `puna calibrate` fits it: five folds, each judged by a fit on the other four. "
-        "How far the best answer's probability is from how often it is right (ECE), its Brier score, and how well P(not "
-        "in the text) tells questions without an answer (AUROC; 0.5 is chance).",
-        "",
-        "| set | reader | best answer right | ECE: raw | calibrated | Brier: raw | calibrated | AUROC: raw "
-        "| calibrated |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for model, word in (("plain", "without"), ("reader", "with")):
-        rows = [row for name in SETS for row in by_set[model, name] if row["windows"]]
-        _, held, raw = calibrate([example(row) for row in rows], "", "sum")
-        for name in [*SETS, "all"]:
-            mine = [n for n, row in enumerate(rows) if name in (row["set"], "all")]
-            after, before = ([each[n] for n in mine] for each in (held, raw))
-            cells = [
-                m[key] for key in ("ece", "brier", "no_answer_auroc") for m in (measures(before), measures(after))
-            ]
-            shown = " | ".join("–" if cell is None else f"{cell:.3f}" for cell in cells)
-            lines.append(f"| {name} | {word} | {100 * fmean(each.right for each in after):.1f} % | {shown} |")
     return "\n".join(lines) + "\n"
 
 

@@ -38,6 +38,7 @@ from puna.weights.store import resolve
 
 Item = TypeVar("Item")
 STEP = 8192  # tokens
+FORWARD = 2048  # tokens that Transformers takes at once: with 8,192 the full training needs more than 20 GB
 ROOT = Path(__file__).parents[1]
 
 
@@ -51,14 +52,14 @@ def rows_of(named: Path | None) -> list[SpanRow]:
         return read_spans([named or path])[0]
 
 
-def batches(items: Sequence[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Items in their order, about STEP tokens at a time."""
+def batches(items: Sequence[Item], size: Callable[[Item], int], most: int = STEP) -> Iterator[list[Item]]:
+    """Items in their order, about so many tokens at a time."""
     batch: list[Item] = []
     tokens = 0
     for item in items:
         batch.append(item)
         tokens += size(item)
-        if tokens >= STEP:
+        if tokens >= most:
             yield batch
             batch, tokens = [], 0
     if batch:
@@ -88,10 +89,12 @@ def of_puna(base: Base, passages: Sequence[Passage], lora: LoRA | None) -> Calla
     return epoch
 
 
-def of_transformers(folder: Path, passages: Sequence[Passage], lora: LoRA | None, fast: bool) -> Callable[[], int]:
+def of_transformers(path: Path, passages: Sequence[Passage], lora: LoRA | None, fast: bool) -> Callable[[], int]:
     """Give an epoch, which gives its tokens without padding; `fast`: bf16 as far as Transformers has it."""
     dtype = torch.bfloat16 if fast and lora else torch.float32  # trained in bf16 alone, small changes would be lost
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=dtype)
+    for weight in model.parameters():  # memory of its own, as a folder's weights have
+        weight.data = weight.data.clone(memory_format=torch.contiguous_format)
     whole = model
     if lora:
         config = LoraConfig(r=lora.rank, lora_alpha=int(lora.alpha), target_modules=list(lora.targets))
@@ -104,30 +107,25 @@ def of_transformers(folder: Path, passages: Sequence[Passage], lora: LoRA | None
     )
 
     def epoch() -> int:
-        for batch in batches(items, length):
-            longest = max(map(length, batch))
-            ids = torch.zeros(len(batch), longest, dtype=torch.long)
-            wanted = torch.zeros(len(batch), longest, dtype=torch.bool)
-            for n, parts in enumerate(batch):
-                ids[n, : length(parts)] = torch.tensor([token for part in parts for token in part])
-                wanted[n, length(parts) - len(parts[-1]) : length(parts)] = True
-            mask = torch.arange(longest)[None] < torch.tensor([length(parts) for parts in batch])[:, None]
-            with torch.autocast("cpu", torch.bfloat16, enabled=fast):
-                hidden = model.model(input_ids=ids, attention_mask=mask.long(), use_cache=False).last_hidden_state
-                logits = model.lm_head(hidden[:, :-1][wanted[:, 1:]])
-            cross_entropy(logits.float(), ids[wanted]).backward()  # type: ignore[no-untyped-call]
+        for step in batches(items, length):
+            for batch in batches(step, length, FORWARD):
+                longest = max(map(length, batch))
+                ids = torch.zeros(len(batch), longest, dtype=torch.long)
+                wanted = torch.zeros(len(batch), longest, dtype=torch.bool)
+                for n, parts in enumerate(batch):
+                    ids[n, : length(parts)] = torch.tensor([token for part in parts for token in part])
+                    wanted[n, length(parts) - len(parts[-1]) : length(parts)] = True
+                mask = torch.arange(longest)[None] < torch.tensor([length(parts) for parts in batch])[:, None]
+                with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+                    hidden = model.model(input_ids=ids, attention_mask=mask.long(), use_cache=False)
+                    logits = model.lm_head(hidden.last_hidden_state[:, :-1][wanted[:, 1:]])
+                loss = cross_entropy(logits.float(), ids[wanted], reduction="sum") / len(step)
+                loss.backward()  # type: ignore[no-untyped-call]
             adamw.step()
             adamw.zero_grad()
         return sum(map(length, items))
 
     return epoch
-
-
-def saved(path: Path, folder: Path) -> None:
-    """Write a GGUF's model as a folder in fp32: read from the GGUF, Transformers has its weights in slower layouts."""
-    AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).save_pretrained(
-        folder
-    )
 
 
 def length(parts: tuple[list[int], ...]) -> int:
@@ -143,15 +141,14 @@ def main() -> None:
     base, lora = Base.opened(None), LoRA(32, 32.0, TARGETS)
     passages = list(lessons(rows_of(given.rows)[: given.limit], base.tokenizer, 2048))
     questions = sum(len(each.questions) for each in passages)
-    with tempfile.TemporaryDirectory() as folder:
-        saved(resolve(None), Path(folder))
-        epochs = {
-            "Puna, LoRA": of_puna(base, passages, lora),
-            "Transformers + PEFT, LoRA, bf16": of_transformers(Path(folder), passages, lora, fast=True),
-            "Puna, full": of_puna(base, passages, None),
-            "Transformers, full, bf16 autocast": of_transformers(Path(folder), passages, None, fast=True),
-            "Transformers, full, fp32": of_transformers(Path(folder), passages, None, fast=False),
-        }
+    path = resolve(None)
+    epochs = {
+        "Puna, LoRA": of_puna(base, passages, lora),
+        "Transformers + PEFT, LoRA, bf16": of_transformers(path, passages, lora, fast=True),
+        "Puna, full": of_puna(base, passages, None),
+        "Transformers, full, bf16 autocast": of_transformers(path, passages, None, fast=True),
+        "Transformers, full, fp32": of_transformers(path, passages, None, fast=False),
+    }
     best: dict[str, tuple[float, int]] = {}
     for turn in range(given.repeats):
         for name, epoch in epochs.items():

@@ -72,14 +72,14 @@ print("# Measured: what a reader learns from\n")
 print("Written by `train/ablations.sh WORK > docs/measured-training.md`;", platform.machine() + ",", os.cpu_count(), "cores.")
 print("Each row is a training of one pass (the default settings) from the default model; a second one goes on from the first.")
 print("250 rows of SQuAD 1.1 and 250 of SQuAD 2.0, of articles that none has seen, exact search, the pointer's weight 0.5.\n")
-print("| learned from | minutes | EM | F1 | best of 5: F1 | telling unanswerable (AUROC) | nodes |")
+print("| learned from | million tokens | EM | F1 | best of 5: F1 | telling unanswerable (AUROC) | nodes |")
 print("|---|---|---|---|---|---|---|")
 for name, words in WORDS.items():
     one, two = (json.load(open(f"{sys.argv[1]}/{name}.{each}.json")) for each in ("squad11", "squad20"))
-    minutes = "–"
+    tokens = "–"
     if name != "plain":
         log = [json.loads(line) for line in open(f"{sys.argv[1]}/{name}.training/log.jsonl")]
-        minutes = f"{sum(line.get('seconds', 0) for line in log) / 60:.0f}"
-    print(f"| {words} | {minutes} | {one['em']:.1f} | {one['f1']:.1f} | {one['top5_f1']:.1f}"
+        tokens = f"{sum(line.get('tokens', 0) for line in log) / 1e6:.2f}"
+    print(f"| {words} | {tokens} | {one['em']:.1f} | {one['f1']:.1f} | {one['top5_f1']:.1f}"
           f" | {two['no_answer_auroc']:.3f} | {one['nodes_per_question']:.0f} |")
 END
