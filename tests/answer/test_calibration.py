@@ -150,6 +150,8 @@ BAD = {
     "NaN in the curve": changed(curve=[[math.nan, 1.0, 0.5]]),
     "curve is null": changed(curve=None),
     "measured is a number": changed(measured=3),
+    "a way to normalise that there is not": changed(normalise="x" * 70_000),
+    "a list of ways": changed(normalise=[0] * 5_000),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from puna.answer.inquiry import _TOLERANCE
+from puna.answer.prompt import ENGLISH, Prompts
 from puna.answer.reader import Reader
 from puna.answer.sentences import sentences
 from puna.answer.spans import in_one_line, spans, spans_within
@@ -380,3 +381,18 @@ def test_the_same_question_again_has_the_same_bits(default: Reader) -> None:
         default.ask(question, text)
     again = default.ask(QUESTION, text)
     assert dataclasses.replace(again, elapsed_ms=first.elapsed_ms) == first
+
+
+def test_a_vocabulary_that_has_nothing_of_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged file's vocabulary may lack every character behind the text: what is left of the prompt is read."""
+    tokenizer = make_reader(512).tokenizer
+    prompts = Prompts(tokenizer, ENGLISH, QUESTION, examples=False)
+    whole, end = prompts.about("Ann led it."), len(ENGLISH.passage("Ann led it.")) - 1
+    tokens, offsets = tokenizer.encode_prompt_with_offsets(ENGLISH.passage("Ann led it.") + ENGLISH.asked(QUESTION))
+    kept = [n for n, (_, last) in enumerate(offsets) if last <= end]
+    left = [tokens[n] for n in kept], [offsets[n] for n in kept]
+    monkeypatch.setattr(Tokenizer, "encode_prompt_with_offsets", lambda self, text: left)
+    found = prompts.about("Ann led it.")
+    assert found.tokens == left[0]
+    assert found.cuts == (len(kept),)
+    assert whole.cuts == found.cuts

@@ -101,7 +101,8 @@ def test_an_adapter_asked_as_file_and_as_folder(tiny: Path, tmp_path: Path, run:
 
 def test_a_gguf_adapter_of_another_shape(tiny: Path, tmp_path: Path, run: Run) -> None:
     adapter = read_adapter(make(write_tiny(tmp_path / "other.gguf", head=8), tmp_path / "reader", 3))
-    write_gguf_adapter(tmp_path / "reader.gguf", adapter, {"num_attention_heads": 4, "num_key_value_heads": 2})
+    config = {"model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 2}
+    write_gguf_adapter(tmp_path / "reader.gguf", adapter, config)
     code, _, err = run("rank", "Who?", "-c", "Ann", "--model", str(tiny), "--adapter", "reader.gguf")
     assert code == 2
     assert "[E-ADAPTER-MATRIX]" in err

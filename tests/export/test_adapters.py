@@ -279,6 +279,8 @@ def test_alpha_over_rank_and_none(tmp_path: Path) -> None:
     [
         ("E-ADAPTER-KIND", {"keys": {"general.type": "model"}}),
         ("E-ADAPTER-KIND", {"keys": {"adapter.type": "control_vector"}}),
+        ("E-ADAPTER-KIND", {"keys": {"general.type": [1, 2]}}),
+        ("E-ADAPTER-KIND", {"keys": {"adapter.type": [1, 2]}}),
         ("E-ARCHITECTURE", {"keys": {"general.architecture": "gemma"}}),
         ("E-CONFIG-VALUE", {"keys": {"general.architecture": "qwen2"}}),
         ("E-ADAPTER-SETTING", {"keys": {"adapter.lora.alpha": None}}),

@@ -383,6 +383,12 @@ def test_faults_of_sentencepiece_files_are_named(tmp_path, content):
     check_refused(tmp_path, "E-TOKENIZER-KIND" if varint(10**15) in content else "E-TOKENIZER-DAMAGED")
 
 
+def test_half_a_character_is_no_token(tmp_path):
+    size = len(write_sentence_piece(tmp_path))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"\ud800": size}))
+    check_refused(tmp_path, "E-TOKENIZER-DAMAGED")
+
+
 def test_the_work_of_finding_merges_is_bounded(tmp_path, monkeypatch):
     """A piece for every word of a and b is made of two others in as many ways as it has letters."""
     monkeypatch.setattr("puna.tokens.merges._MERGES", 2000)

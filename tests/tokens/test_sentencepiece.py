@@ -99,6 +99,17 @@ def test_bos_is_on_by_default_and_follows_the_file():
         assert Tokenizer.from_gguf(sentence_piece_metadata(processor, **more)).encode_prompt("the cat") == expected
 
 
+@pytest.mark.parametrize("named", ["unknown", "bos", "eos"])
+def test_a_byte_that_is_named_as_a_control_token_is_still_that_byte(named):
+    """Or text with it could not be written: some files end answers with the token of a line's end."""
+    metadata = sentence_piece_metadata(train_sentence_piece())
+    byte = metadata["tokenizer.ggml.tokens"].index("<0x7B>")
+    tokenizer = Tokenizer.from_gguf(metadata | {f"tokenizer.ggml.{named}_token_id": byte})
+    ids = tokenizer.encode("a{b")
+    assert byte in ids
+    assert tokenizer.decode(ids) == "a{b"
+
+
 def test_merges_in_the_file_are_used():
     processor = train_sentence_piece()
     metadata = sentence_piece_metadata(processor)

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from puna.answer.mixture import Window, log_sum
-from puna.errors import InputError
+from puna.answer.normalise import NORMALISATIONS
+from puna.errors import InputError, shown
 
 FORMAT = 2
 LOW = -100.0  # log-probabilities below this count as this
@@ -64,7 +65,7 @@ class Calibration:
     def check(self, model: str) -> None:
         """Raise InputError for a model that this was not fitted for."""
         if self.model != model:
-            raise InputError("E-CALIBRATION-MODEL", fitted=self.model, model=model)
+            raise InputError("E-CALIBRATION-MODEL", fitted=shown(self.model), model=model)
 
     def apply(self, window: Window) -> Window:
         """Give the window with calibrated scores of the KEPT best; its total then counts the other spans as well."""
@@ -114,7 +115,7 @@ def load_calibration(path: str | Path) -> Calibration:
     except (ValueError, RecursionError):
         raise InputError("E-CALIBRATION-FILE", path=path) from None
     try:
-        if found["format"] != FORMAT:
+        if found["format"] != FORMAT or found["normalise"] not in NORMALISATIONS:
             raise ValueError
         given = {name: float(value) for name, value in found["coefficients"].items()}
         curve = tuple((float(p), float(c), float(e)) for p, c, e in found["curve"])
@@ -127,7 +128,7 @@ def load_calibration(path: str | Path) -> Calibration:
             raise ValueError
         return Calibration(
             model=str(found["model"]),
-            normalise=str(found["normalise"]),
+            normalise=found["normalise"],
             rows=int(found["rows"]),
             coefficients=Coefficients(**given),
             curve=curve,

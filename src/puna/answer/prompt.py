@@ -147,7 +147,8 @@ class Prompts:
         asked = self.wording.passage(text) + self.wording.asked(self.question)
         tokens, offsets = self.tokenizer.encode_prompt_with_offsets(shown + asked)
         places = [len(shown), begin + len(text)][not shown :]
-        cuts = tuple(next(n for n, (_, last) in enumerate(offsets) if last > place) for place in places)
+        ends = [last for _, last in offsets]
+        cuts = tuple(next((n for n, last in enumerate(ends) if last > place), len(ends)) for place in places)
         moved = [(max(first - begin, 0), min(last - begin, len(text))) for first, last in offsets]
         return Prompt(tokens, cuts, moved)
 

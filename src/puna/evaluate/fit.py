@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -56,7 +56,8 @@ def _fitted(data: "_Padded", free: Tensor) -> Tensor:
 
 def first_right(example: Example) -> str | None:
     """Give the right answer that the uncalibrated ranking has first, None where it has none."""
-    chances, _ = mix(example.windows)
+    bounded = [replace(w, total=max(w.total, LOW), refusal=max(w.refusal, LOW)) for w in example.windows]
+    chances, _ = mix(bounded)
     right = [text for text in chances if text in example.right]
     return max(right, key=lambda text: chances[text], default=None)
 

@@ -132,8 +132,10 @@ def _added_later(settings: _Settings, listed: Mapping[str, Any]) -> dict[int, tu
     added = {int(i): (text, text in named) for text, i in listed.items()}
     for i, token in (settings.config.get("added_tokens_decoder") or {}).items():
         added[int(i)] = token["content"], bool(token.get("special")) or token["content"] in named
-    if any(type(text) is not str or not text or i < 0 for i, (text, _) in added.items()):
-        raise damaged("an added token has no text, or a negative id")
+    for i, (text, _) in added.items():
+        if type(text) is not str or not text or i < 0:
+            raise damaged("an added token has no text, or a negative id")
+        text.encode()  # half a surrogate pair, which JSON can spell, is none: `reading` tells
     return added
 
 

@@ -138,12 +138,12 @@ def _kinds(metadata: Mapping[str, Any], pieces: Sequence[str]) -> dict[int, int]
     types = _numbers(metadata, "token_type", len(pieces), "iu")
     kinds = {} if types is None else {int(i): int(types[i]) for i in np.flatnonzero(types != NORMAL)}
     suspects = range(len(pieces)) if types is None else kinds
-    controls = [i for i in suspects if kinds.get(i, NORMAL) != BYTE and looks_like_control(pieces[i])]
+    controls = [i for i in suspects if looks_like_control(pieces[i])]
     named = [token_id(metadata, name, len(pieces)) for name in _NAMES]
     controls += [i for i in named if i is not None and (i in kinds or may_be_control(pieces[i]))]
-    kinds.update(dict.fromkeys(controls, CONTROL))
+    # Without the token of a single byte, text with that byte could not be written at all.
+    kinds.update({i: CONTROL for i in controls if kinds.get(i) != BYTE})
     if _word(metadata, "model") == "gpt2":
-        # Without the token of a single byte, text with that byte could not be written at all.
         kinds = {i: kind for i, kind in kinds.items() if pieces[i] not in BYTE_OF}
     return kinds
 
@@ -237,7 +237,7 @@ def _sentence_piece(metadata: Mapping[str, Any], pieces: Sequence[str], kinds: M
     if normalises or flag(metadata, "remove_extra_whitespaces", False):
         raise other_kind("SentencePiece with text normalisation")
     unknown = token_id(metadata, "unknown", len(pieces))
-    if unknown is None:
+    if unknown is None or kinds.get(unknown) == BYTE:
         unknown = next((i for i, kind in kinds.items() if kind == UNKNOWN), None)
     scores = _numbers(metadata, "scores", len(pieces))
     build = _unigram if metadata["tokenizer.ggml.model"] == "t5" else _merging

@@ -95,7 +95,7 @@ def gguf_architecture(kind: object, *, window: bool) -> Architecture:
 
     Mistral has Llama's name there. Raises ModelFileError for one that Puna does not compute.
     """
-    named = [architecture for architecture in ARCHITECTURES if architecture.gguf == kind]
+    named = [each for each in ARCHITECTURES if isinstance(kind, str) and each.gguf == kind]
     if not named:
         raise _unknown(kind)
     return next((architecture for architecture in named if architecture.windowed == window), named[0])

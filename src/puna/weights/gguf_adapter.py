@@ -139,10 +139,10 @@ def _read(path: Path, config: Mapping[str, Any]) -> Adapter:
 
 def _alpha(path: Path, metadata: Mapping[str, object], config: Mapping[str, Any]) -> float:
     """Check what the file is for, and that nothing in it changes what is computed and is not applied here."""
-    if metadata.get("general.type") != "adapter" or metadata.get("adapter.type") != "lora":
-        raise refuse(
-            "E-ADAPTER-KIND", path, kind=metadata.get("adapter.type", metadata.get("general.type", "missing"))
-        )
+    for key, word in (("general.type", "adapter"), ("adapter.type", "lora")):
+        said = metadata.get(key, "missing")
+        if not isinstance(said, str) or said != word:  # an array is neither equal nor not
+            raise refuse("E-ADAPTER-KIND", path, kind=said)
     kind, wanted = metadata.get("general.architecture", "missing"), architecture_of(config).gguf
     if gguf_architecture(kind, window=False).gguf != wanted:
         raise refuse("E-CONFIG-VALUE", path, key="general.architecture", value=kind, wanted=wanted)
