@@ -4,6 +4,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from tests.fuzz.archive import break_archive
 from tests.fuzz.choices import Choices
 from tests.fuzz.forms import Gguf, Json, Pair, Pairs, Raw, dump_json, parse_gguf, parse_json
 from tests.weights.raw_gguf import ARR, STR
@@ -57,7 +58,9 @@ TEXTS = (
     "",
     "a",
     "llama",
+    "mistral",
     "qwen2",
+    "qwen3",
     "gpt2",
     "t5",
     "yarn",
@@ -220,6 +223,8 @@ def _form(name: str, content: bytes) -> Callable[[bytes, Choices], bytes]:
         return _gguf
     if name.endswith(".safetensors"):
         return _safetensors
+    if content.startswith(b"PK"):
+        return lambda whole, drawn: break_archive(whole, drawn, _bytes, _floats)
     if name.endswith(".json"):
         return _json
     if name.endswith(".jinja"):
@@ -394,6 +399,8 @@ def _info(found: Gguf, choices: Choices) -> None:
                 b"rope_freqs.weight",
                 b"blk.999999.attn_q.weight",
                 b"rope_factors_long.weight",
+                b"blk.0.attn_k.bias",
+                b"blk.0.attn_q_norm.weight",
             )
         )
     elif act == 6:
@@ -463,6 +470,8 @@ KEYS = tuple(
         "rope.scaling.yarn_beta_fast rope.scale_linear "
         "rope.freq_base attention.key_length attention.value_length attention.sliding_window "
         "rope.dimension_count vocab_size expert_count rope.scaling.attn_factor strange",
+        "qwen2.": "attention.sliding_window rope.freq_base",
+        "qwen3.": "attention.sliding_window attention.key_length",
         "general.": "alignment quantization_version type architecture name",
         "tokenizer.ggml.": "pre model merges scores token_type bos_token_id eos_token_id eot_token_id eom_token_id "
         "unknown_token_id add_bos_token add_space_prefix remove_extra_whitespaces precompiled_charsmap tokens",

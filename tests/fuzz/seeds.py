@@ -22,6 +22,7 @@ from puna.weights.gguf import GgufFile
 from puna.weights.gguf_adapter import write_gguf_adapter
 from tests.cli.tiny_file import CHAT, write_tiny
 from tests.fuzz.forms import Pair, parse_gguf
+from tests.fuzz.models import FAMILIES, ROPES, SIZES, family_gguf, folder_files, meta_files, weights
 from tests.weights.raw_gguf import F32, STR, U32
 
 WORDS = ("the", " cat", " sat", "高原")
@@ -46,53 +47,6 @@ TOOLS_CHAT = (
     "{%- endfor -%}{{ strftime_now('%d %b %Y') }}{{ messages | map(attribute='role') | join(', ') }}"
     "{% filter upper %}{{ {'a': [1, 2.5, none]} | tojson(indent=2) }}{% endfilter %}"
     "{% for k, v in {'x': 1}.items() %}{{ k ~ v }}{% endfor %}"
-)
-SIZES: dict[str, Any] = {
-    "model_type": "llama",
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 256,
-    "rms_norm_eps": 1e-5,
-    "tie_word_embeddings": False,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "hidden_act": "silu",
-    "rope_theta": 10000.0,
-}
-ROPES: tuple[dict[str, Any], ...] = (
-    {"rope_scaling": {"type": "linear", "factor": 4.0}},
-    {
-        "rope_parameters": {
-            "rope_type": "yarn",
-            "rope_theta": 10000.0,
-            "factor": 4.0,
-            "original_max_position_embeddings": 64,
-            "beta_fast": 32,
-            "mscale": 0.7,
-            "mscale_all_dim": 0.9,
-        }
-    },
-    {
-        "rope_scaling": {
-            "rope_type": "llama3",
-            "factor": 8.0,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 64,
-        }
-    },
-    {
-        "rope_scaling": {
-            "rope_type": "longrope",
-            "short_factor": [1.0, 1.1, 1.2, 1.3],
-            "long_factor": [1.0, 2.0, 3.0, 4.0],
-            "original_max_position_embeddings": 64,
-        }
-    },
-    {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}},
 )
 
 
@@ -147,7 +101,7 @@ def make_seeds() -> list[Seed]:
             2,
         ),
         Seed("gguf-manifest", "info", {"model.gguf": tiny, "model.gguf.json": _manifest(tiny)}),
-        Seed("folder-head", "model", {**settings, **_folder(size, 8, {})}, 3),
+        Seed("folder-head", "model", {**settings, **folder_files(size, 8, {})}, 3),
         Seed(
             "tokenizer-sentencepiece",
             "tokens",
@@ -192,7 +146,7 @@ def make_seeds() -> list[Seed]:
         Seed("tiktoken", "tokens", {"tokenizer.model": _tiktoken(), "chat_template.jinja": LLAMA_3_CHAT.encode()}),
         Seed("peft", "adapter", {**peft, **calibration}, 2),
         Seed("lora", "adapter", {"lora.gguf": lora}, 2),
-        Seed("reads-itself", "model", {**settings, **_folder(size, 8, {}), **_own(adapter)}, 2),
+        Seed("reads-itself", "model", {**settings, **folder_files(size, 8, {}), **_own(adapter)}, 2),
         Seed("calibration", "calibration", {"given.json": _calibration()}, 2),
         *(
             Seed(f"template-{n}", "template", {"chat_template.jinja": text.encode()}, 2)
@@ -201,42 +155,17 @@ def make_seeds() -> list[Seed]:
     ]
     for rope in ROPES:
         kind = next(iter(rope.values())).get("rope_type", "linear")
-        seeds.append(Seed(f"folder-{kind}", "model", {**settings, **_folder(size, 8, rope, shards=kind == "yarn")}))
+        seeds.append(
+            Seed(f"folder-{kind}", "model", {**settings, **folder_files(size, 8, rope, shards=kind == "yarn")})
+        )
+    for family in FAMILIES:
+        files = {**settings, **folder_files(size, 8, {}, family=family)}
+        seeds.append(Seed(f"folder-{family}", "model", files, 2))
+        seeds.append(Seed(f"gguf-{family}", "model", {"model.gguf": family_gguf(files)}, 2))
+    beside = {"tokenizer.model": _protobuf(), "chat_template.jinja": MISTRAL_CHAT.encode()}
+    tokens = len(_sentence_pieces()[0][0])
+    seeds += [Seed(f"meta-{parts}", "model", {**meta_files(tokens, parts), **beside}, 2) for parts in (1, 2)]
     return seeds
-
-
-def _weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(3)
-    return {
-        name: rng.standard_normal(shape).astype(np.float32) * shape[-1] ** -0.5 for name, shape in shapes.items()
-    }
-
-
-def _folder(vocab: int, head: int, rope: dict[str, Any], shards: bool = False) -> dict[str, bytes]:
-    width, ffn, kv = 4 * head, 48, 2 * head
-    shapes: dict[str, tuple[int, ...]] = {
-        "model.embed_tokens.weight": (vocab, width),
-        "lm_head.weight": (vocab, width),
-    }
-    stem = "model.layers.0."
-    for part, rows in {"q": width, "k": kv, "v": kv, "o": width}.items():
-        shapes[f"{stem}self_attn.{part}_proj.weight"] = (rows, width)
-    for part, shape in {"gate": (ffn, width), "up": (ffn, width), "down": (width, ffn)}.items():
-        shapes[f"{stem}mlp.{part}_proj.weight"] = shape
-    for name in ("model.norm", f"{stem}input_layernorm", f"{stem}post_attention_layernorm"):
-        shapes[f"{name}.weight"] = (width,)
-    tensors = {name: torch.from_numpy(value).bfloat16() for name, value in _weights(shapes).items()}
-    files = {
-        "config.json": json.dumps({**SIZES, "vocab_size": vocab, **rope}).encode(),
-        "generation_config.json": b'{"eos_token_id":[2,0]}',
-    }
-    if not shards:
-        return {**files, "model.safetensors": save(tensors)}
-    names = sorted(tensors)
-    parts = {"model-00001-of-00002.safetensors": names[:5], "model-00002-of-00002.safetensors": names[5:]}
-    index = {"metadata": {}, "weight_map": {name: file for file, listed in parts.items() for name in listed}}
-    files |= {file: save({name: tensors[name] for name in listed}) for file, listed in parts.items()}
-    return {**files, "model.safetensors.index.json": json.dumps(index).encode()}
 
 
 def _pieces() -> tuple[str, ...]:
@@ -293,7 +222,7 @@ def _gguf(
         }
         shapes |= {f"blk.0.{name}": shape for name, shape in layer.items()}
         forms = ("Q4_0", "Q8_0", "Q4_1", "Q5_1", "BF16", "F16")
-        for n, (name, array) in enumerate(_weights(shapes).items()):
+        for n, (name, array) in enumerate(weights(shapes).items()):
             form = gguf.GGMLQuantizationType[
                 "F32" if array.ndim == 1 or array.shape[1] % 32 else forms[n % len(forms)]
             ]

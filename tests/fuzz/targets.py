@@ -20,7 +20,8 @@ from puna.tokens.tokenizer import Tokenizer
 from puna.weights.adapted import AdaptedCheckpoint
 from puna.weights.checkpoint import open_checkpoint
 from puna.weights.gguf_adapter import calibration_of, open_adapter
-from tests.fuzz.seeds import RANKS, SIZES, _folder
+from tests.fuzz.models import SIZES, folder_files
+from tests.fuzz.seeds import RANKS
 
 TEXT = "The cat sat on the mat. 12345 字体\n\n don't  <|im_end|></s><s> \U0001f999 ééé aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"
 CHAT = [
@@ -92,7 +93,7 @@ def _base(folder: Path) -> object:
     base = folder.parent / "base"
     if not base.exists():
         base.mkdir()
-        for name, content in _folder(270, 8, {}).items():
+        for name, content in folder_files(270, 8, {}).items():
             (base / name).write_bytes(content)
     return open_checkpoint(base)
 
