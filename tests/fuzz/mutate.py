@@ -330,7 +330,7 @@ def _safetensors(content: bytes, choices: Choices) -> bytes:
     act = choices.below(6)
     if act == 0:
         length = choices.pick((0, 1, length - 1, length + 1, len(content), 2**31, 2**63, 2**64 - 1, 10_000_001))
-        return max(length, 0).to_bytes(8, "little") + header + data
+        return min(max(length, 0), 2**64 - 1).to_bytes(8, "little") + header + data  # it may be broken already
     if act == 1:
         data = _floats(data, choices)
     else:
