@@ -19,6 +19,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import torch
+
+from puna.bench.machine import machine
+
 Row = dict[str, Any]
 BITS = ("before", "after", "unseen_before", "unseen_after")
 
@@ -112,8 +116,12 @@ def main() -> None:
         print(table(found), file=sys.stderr)
     print(table(found))
     if given.markdown:
-        command = f"python bench/fitting.py WORK --documents {given.documents}"
-        head = f"# Measured: the reader fitted to a text\n\n`{command}`\n\n"
+        about = machine(torch.get_num_threads())
+        head = (
+            f"# Measured: the reader fitted to a text\n\nWritten by `python bench/fitting.py WORK --documents "
+            f"{given.documents} --markdown docs/measured-fit.md`; {about['processor']}, {about['threads']} threads, "
+            f"Python {about['python']}, torch {torch.__version__}. Random documents of COVID-QA and all their questions.\n\n"
+        )
         given.markdown.write_text(head + table(found), "utf-8")
 
 

@@ -1,6 +1,6 @@
 """How fast training is, beside Transformers with PEFT on the same rows, model and machine, in turns.
 
-    python bench/training_speed.py [--rows ROWS.jsonl] [--repeats 3]
+    python bench/training_speed.py [--rows ROWS.jsonl] [--repeats 3] [--markdown docs/measured-training-speed.md]
 
 Rows are made of Puna's own pages (`puna make-rows`) unless named. Everybody learns the answers of the same questions
 about the same texts, forward, backward and an AdamW step for every 8,192 tokens or so. Puna reads a text once for all
@@ -11,6 +11,7 @@ padding, and takes logits at the answers alone. The best of the repeats counts. 
 import argparse
 import json
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -25,6 +26,7 @@ from peft import LoraConfig, get_peft_model
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
+from puna.bench.machine import machine
 from puna.llama.linear import default_dtype
 from puna.train.lesson import lessons
 from puna.train.make_rows import Made, make_rows
@@ -40,6 +42,11 @@ Item = TypeVar("Item")
 STEP = 8192  # tokens
 FORWARD = 2048  # tokens that Transformers takes at once: with 8,192 the full training needs more than 20 GB
 ROOT = Path(__file__).parents[1]
+WHAT = (
+    "learned by the default model: forward, backward and an AdamW step for every 8,192 tokens or so. LoRA: rank 32, all "
+    "seven kinds of matrices. Puna reads a text once for all its questions; Transformers has text, question and answer "
+    "in a row for each, sorted by length, and takes logits at the answers alone. The best of the turns, in one process."
+)
 
 
 def rows_of(named: Path | None) -> list[SpanRow]:
@@ -137,7 +144,9 @@ def main() -> None:
     parser.add_argument("--rows", type=Path)
     parser.add_argument("--limit", type=int, default=200, help="rows at most")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--markdown", type=Path)
     given = parser.parse_args()
+    about = machine(torch.get_num_threads())
     base, lora = Base.opened(None), LoRA(32, 32.0, TARGETS)
     passages = list(lessons(rows_of(given.rows)[: given.limit], base.tokenizer, 2048))
     questions = sum(len(each.questions) for each in passages)
@@ -156,11 +165,23 @@ def main() -> None:
             tokens = epoch()
             best[name] = min(best.get(name, (float("inf"), 0)), (time.perf_counter() - began, tokens))
             print(f"{turn + 1} of {given.repeats}: {name}", file=sys.stderr)
-    print(f"{len(passages)} texts, {questions} questions\n")
-    print("| | tokens | tokens/s | questions/s | as fast as Puna's LoRA |\n|---|---|---|---|---|")
+    lines = [
+        "# Measured: how fast training is",
+        "",
+        f"Written by `python bench/training_speed.py {shlex.join(sys.argv[1:])}`; {about['processor']}, "
+        f"{about['threads']} threads, Python {about['python']}, torch {torch.__version__}, load average "
+        f"{about['load_average']} when it began. {questions} questions about {len(passages)} texts, {WHAT}",
+        "",
+        "| | tokens | tokens/s | questions/s | as fast as Puna's LoRA |",
+        "|---|---|---|---|---|",
+    ]
     for name, (seconds, tokens) in best.items():
         ratio = best["Puna, LoRA"][0] / seconds
-        print(f"| {name} | {tokens} | {tokens / seconds:.0f} | {questions / seconds:.1f} | {ratio:.2f} |")
+        lines.append(f"| {name} | {tokens:,} | {tokens / seconds:,.0f} | {questions / seconds:.1f} | {ratio:.2f} |")
+    page = "\n".join(lines) + "\n"
+    print(page)
+    if given.markdown:
+        given.markdown.write_text(page, "utf-8")
 
 
 if __name__ == "__main__":
