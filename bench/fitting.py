@@ -120,7 +120,7 @@ def main() -> None:
         head = (
             f"# Measured: the reader fitted to a text\n\nWritten by `python bench/fitting.py WORK --documents "
             f"{given.documents} --markdown docs/measured-fit.md`; {about['processor']}, {about['threads']} threads, "
-            f"Python {about['python']}, torch {torch.__version__}. Random documents of COVID-QA and all their questions.\n\n"
+            f"Python {about['python']}, torch {torch.__version__}. Random documents of COVID-QA, all their questions.\n\n"
         )
         given.markdown.write_text(head + table(found), "utf-8")
 
