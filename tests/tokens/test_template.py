@@ -357,6 +357,12 @@ def test_a_rejection_gives_its_message_in_one_line(message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_rejection_reaches_no_terminal_with_control_characters():
+    with pytest.raises(InputError) as caught:
+        ChatTemplate("{{ raise_exception(messages[0].content) }}").render([{"content": "a\x1b[2J"}])
+    assert "a\\x1b[2J" in str(caught.value)
+
+
 def test_messages_are_plain_data():
     class Loud(str):
         def upper(self):

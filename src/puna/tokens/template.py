@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from puna.errors import InputError, ModelFileError, PunaError
+from puna.errors import InputError, ModelFileError, PunaError, shown
 
 if TYPE_CHECKING:
     import jinja2
@@ -71,7 +71,7 @@ def _explain(error: Exception) -> PunaError:
     from puna.tokens.budget import LimitError
     from puna.tokens.template_functions import RejectionError
 
-    what = " ".join(str(error).split())[:200]
+    what = shown(" ".join(str(error).split())[:200], 200)
     if isinstance(error, RejectionError):
         return InputError("E-TEMPLATE-REJECTS", what=what)
     if isinstance(error, TemplateSyntaxError):

@@ -4,8 +4,8 @@ Of several files each has a part of every matrix: some of its outputs, or some o
 Meta's order, as in GGUF files. What `params.json` leaves unsaid is as in Meta's `llama` and `llama-models` repositories.
 """
 
-import math
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -227,6 +227,6 @@ def _context(config: Mapping[str, Any], *, scaled: bool) -> int:
 def _number(folder: Path, params: Mapping[str, Any], key: str, default: float | None) -> float:
     value = params.get(key)
     value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
         raise refuse("E-CONFIG-VALUE", folder, key=key, value=value, wanted="a positive number")
     return float(value)
