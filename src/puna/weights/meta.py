@@ -6,6 +6,7 @@ Meta's order, as in GGUF files. What `params.json` leaves unsaid is as in Meta's
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ _READ = frozenset(
     """.split()
 )
 _INERT = frozenset({"max_batch_size", "max_seq_len", "model_parallel_size"})
+_LARGEST = sys.float_info.max  # an integer of JSON may lie beyond it
 _ABSENT: tuple[Any, ...] = (None, False, -1, "", [], {})
 
 
@@ -207,7 +209,11 @@ def _config(folder: Path, params: Mapping[str, Any], parts: Mapping[str, Part]) 
 def _ffn_width(folder: Path, params: Mapping[str, Any], width: int) -> int:
     """Two thirds of four widths, times a number, up to a multiple of another."""
     multiple = size_of(folder, params, "multiple_of", 256)
-    whole = int(_number(folder, params, "ffn_dim_multiplier", 1.0) * (8 * width // 3))
+    wide = _number(folder, params, "ffn_dim_multiplier", 1.0) * (8 * width // 3)
+    if wide == math.inf:
+        key = "ffn_dim_multiplier"
+        raise refuse("E-CONFIG-VALUE", folder, key=key, value=params[key], wanted="a number that leaves it finite")
+    whole = int(wide)
     return -(-whole // multiple) * multiple
 
 
@@ -227,6 +233,6 @@ def _context(config: Mapping[str, Any], *, scaled: bool) -> int:
 def _number(folder: Path, params: Mapping[str, Any], key: str, default: float | None) -> float:
     value = params.get(key)
     value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LARGEST:
         raise refuse("E-CONFIG-VALUE", folder, key=key, value=value, wanted="a positive number")
     return float(value)
