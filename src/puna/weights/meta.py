@@ -16,7 +16,7 @@ from torch import Tensor
 
 from puna.tokens.files import check_inside
 from puna.weights.architectures import LLAMA
-from puna.weights.layout import EMBEDDING, HEAD, check_shapes, expected_shapes, size_of
+from puna.weights.layout import EMBEDDING, HEAD, Laid, check_shapes, expected_shapes, size_of
 from puna.weights.names import permuted_heads, unpermute
 from puna.weights.pth import KINDS, read_pth
 from puna.weights.refuse import refuse
@@ -50,7 +50,7 @@ _LARGEST = sys.float_info.max  # an integer of JSON may lie beyond it
 _ABSENT: tuple[Any, ...] = (None, False, -1, "", [], {})
 
 
-class MetaCheckpoint:
+class MetaCheckpoint(Laid):
     """A folder with `params.json` and `consolidated.NN.pth`; see `puna.weights.checkpoint.Checkpoint`."""
 
     format = "pth"
@@ -72,15 +72,6 @@ class MetaCheckpoint:
         self._shapes = expected_shapes(folder, self.config, len(self._parts))
         check_shapes(folder, self._shapes, {name: _shape(*each) for name, each in self._parts.items()})
 
-    def names(self) -> list[str]:
-        """List the tensors under Hugging Face's names; a head that is not there is the embedding."""
-        return list(self._shapes)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Give a tensor's shape; raise `ModelFileError` if there is none of this name."""
-        self._stored(name)
-        return self._shapes[name]
-
     def type_name(self, name: str) -> str:
         """Give the stored dtype, as "BF16"; raise `ModelFileError` if there is no such tensor."""
         return KINDS[self._stored(name)[0][0].dtype]
@@ -94,8 +85,7 @@ class MetaCheckpoint:
         return self._joined(name).view(torch.uint8)
 
     def _stored(self, name: str) -> tuple[list[Tensor], int]:
-        if name not in self._shapes:
-            raise refuse("E-TENSOR-MISSING", self.path, name=name)
+        self.shape(name)
         return self._parts[name]
 
     def _joined(self, name: str) -> Tensor:
