@@ -1,7 +1,8 @@
-"""What broke in other programs that open files of strangers, class by class, and the tests that hold it off here.
+"""What broke in other programs, and the tests that hold it off here: files of strangers, and Llama computed wrongly.
 
 The classes are those of public advisories: V1 to V12b of model files, V13 to V18 of templates and prompts. Most have
 their tests where the code is; `CLASSES` names them, and the tests below are those that have no room of their own.
+`PITFALLS` are where implementations of Llama went wrong, with an issue of each.
 """
 
 import ast
@@ -58,7 +59,13 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "V7": ("memory of before that shows through", (f"{HERE}::test_every_number_is_written",)),
     "V8": (
         "pickles",
-        ("test_house.py::test_nothing_runs_code_from_data", "weights/test_checkpoint.py::test_what_is_no_model"),
+        (
+            "test_house.py::test_nothing_runs_code_from_data",
+            "weights/test_checkpoint.py::test_what_is_no_model",
+            "weights/test_meta.py::test_a_pickle_runs_nothing",
+            "weights/test_meta.py::test_other_pickles_run_nothing",
+            FUZZ,
+        ),
     ),
     "V9": (
         "code of a model's own, and guards that vanish with python -O",
@@ -123,10 +130,105 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "V18": ("grammars and expressions of a client", (f"{HERE}::test_no_grammar_is_taken",)),
 }
 
+FAR, LLAMA, FAMILIES = "llama/test_rope_far.py", "oracle/test_llama.py", "oracle/test_families.py"
+FORWARD, SCORE, FOREST = "llama/test_forward.py", "rank/test_score.py", "rank/test_forest.py"
+PITFALLS: dict[str, tuple[str, ...]] = {
+    "rotary pairs side by side or half a head apart (transformers #25199)": (
+        f"{LLAMA}::test_interleaved_pairing_is_the_half_pairing_permuted",
+        "oracle/test_formats.py::test_layouts_agree",
+        "oracle/test_formats.py::test_wrong_pairing_would_show",
+    ),
+    "rows of q and k permuted, by key heads for k, and not in Qwen (transformers #31766, llama.cpp #3364)": (
+        "weights/test_checkpoint.py::test_every_form_has_the_same_tensors",
+        "weights/test_names.py::test_only_q_and_k_move",
+        f"{FAMILIES}::test_rows_of_qwen_stay_where_they_are",
+    ),
+    "rotary phases in few bits (transformers #25681, #29285)": (
+        f"{LLAMA}::test_bf16_leaves_the_frequencies_alone",
+        f"{FAR}::test_from_config_json",
+    ),
+    "Llama 3's scaling left out, by either key, or as rope_freqs (llama.cpp #8676)": (
+        f"{FAR}::test_from_config_json",
+        f"{FAR}::test_from_a_gguf_file",
+        "llama/test_config.py::test_old_and_new_names_of_scaling",
+        "weights/test_meta.py::test_scaled_rotations",
+    ),
+    "YaRN, linear and dynamic scaling by a wrong formula, tables of another theta": (
+        f"{FAR}::test_every_scaling_is_among_them",
+        f"{FAR}::test_a_wrong_formula_would_show",
+        f"{LLAMA}::test_two_thetas_in_one_process",
+        f"{FAR}::test_several_bases_and_scalings_at_once",
+    ),
+    "another epsilon, norms in few bits (llama.cpp #2373)": (
+        f"{LLAMA}::test_eps_shows_in_the_logits",
+        f"{LLAMA}::test_norm",
+    ),
+    "a tied head that is not there, or both (tinygrad #13796, vLLM #6758)": (
+        "weights/test_folder.py::test_tied_embeddings",
+        "weights/test_meta.py::test_a_tied_head",
+        f"{LLAMA}::test_logits_of_every_shape",
+    ),
+    "the order of grouped heads, head sizes of their own, feed-forward widths (llama.cpp #2276)": (
+        f"{LLAMA}::test_grouped_attention_is_attention_with_repeated_heads",
+        f"{FAMILIES}::test_every_folder",
+        "weights/test_meta.py::test_feed_forward_widths_of_published_models",
+    ),
+    "a causal mask aligned to the wrong corner behind a cache (pytorch #103082)": (
+        f"{FORWARD}::test_chunked_and_cached_equal_one_shot",
+        "native/test_forward.py::test_chunked_equals_one_shot_to_the_last_bit",
+    ),
+    "padding at the left: rows that see nothing, positions of columns (transformers #25284)": (
+        f"{FORWARD}::test_padded_equals_unpadded",
+        f"{FORWARD}::test_packed_equals_single",
+    ),
+    "positions of a cache that is used again, cut or shared (mlx-lm #1396)": (
+        f"{FORWARD}::test_truncated_cache_equals_a_cold_one",
+        "rank/test_shelf.py::test_equals_a_cold_shelf_to_the_last_bit",
+        f"{FOREST}::test_odd_trees",
+    ),
+    "text cut by the wrong rule, digits, dummy spaces, bytes (llama.cpp #6920, transformers #24569)": (
+        "tokens/test_default_model.py::test_ids_equal_transformers",
+        "tokens/test_byte_level.py::test_ids_equal_the_trained_tokenizer",
+        "tokens/test_sentencepiece.py::test_ids_equal_sentencepiece_on_the_battery",
+        "doctor/test_examine.py::test_faults_of_a_gguf_file",
+    ),
+    "BOS twice or never, templates cut as plain text, one end of several (vLLM #27486)": (
+        "tokens/test_chat.py::test_bos_is_neither_doubled_nor_lost",
+        "tokens/test_default_model.py::test_a_golden_conversation",
+        "decode/test_generate.py::test_ends_at_any_end_token",
+    ),
+    "the edge between context and continuation, long answers favoured (lm-eval #531, #644)": (
+        f"{SCORE}::test_all_continuations_sum_to_one",
+        f"{SCORE}::test_score_of_a_whole_is_the_sum_of_its_parts",
+        "answer/test_boundary.py::test_an_answer_has_the_same_tokens_wherever_it_stands",
+        "answer/test_normalise.py::test_the_mean_favours_long_answers",
+    ),
+    "layouts of quantised blocks (GPTQModel #3058)": (
+        "weights/test_blocks.py::test_bit_equal_in_fp32",
+        "weights/test_blocks.py::test_random_bytes_reach_nan_and_infinity",
+    ),
+    "softmax in few bits, rows of padding, scores that change with the batch (vLLM #42019)": (
+        f"{FORWARD}::test_one_row_equals_that_row_among_others",
+        "native/test_company.py::test_scores",
+        f"{SCORE}::test_company_and_order_do_not_matter",
+        "decode/test_sampling.py::test_padded_rows_are_never_chosen",
+    ),
+    "an adapter's scale, its numbers' type (peft #2489)": (
+        "weights/test_adapter.py::test_an_adapter_of_peft_gives_its_logits",
+        "weights/test_adapted.py::test_every_tensor",
+    ),
+    "a norm without its epsilon (x-transformers)": (f"{LLAMA}::test_norm",),
+    "two words for a role, code in templates": (
+        f"{TEMPLATE}::test_escapes_get_nowhere",
+        f"{TEMPLATE}::test_rendering_equals_transformers",
+        "cli/test_strange_models.py::test_hostile_template",
+    ),
+}
+
 
 def test_every_class_has_its_tests() -> None:
     assert list(CLASSES) == [f"V{n}" for n in range(1, 13)] + ["V12b"] + [f"V{n}" for n in range(13, 19)]
-    for what, tests in CLASSES.values():
+    for what, tests in (*CLASSES.values(), *PITFALLS.items()):
         assert what
         assert tests
         for test in tests:

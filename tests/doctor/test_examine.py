@@ -11,17 +11,21 @@ import pytest
 
 from puna.doctor.examine import examine
 from puna.doctor.finding import Finding
+from puna.doctor.words import _TRIED, _losses
 from puna.errors import ModelFileError
 from puna.messages.doctor import FINDINGS
+from puna.tokens.tokenizer import Tokenizer
 from puna.weights.checkpoint import open_checkpoint
 from tests.cli.tiny_file import CHAT
-from tests.doctor.models import PIECES, SIZE, Change, write_folder, write_gguf
+from tests.doctor.models import LETTERS, PIECES, SIZE, Change, write_folder, write_gguf
 from tests.test_messages import HAN, placeholders
+from tests.tokens.kinds import KINDS, tokenizer_of, write_sentence_piece
 
 SOUND = {
     "head-own",
     "rope",
     "rows",
+    "text",
     "kinds",
     "template",
     "bos-none",
@@ -92,9 +96,16 @@ def overflowing(state: dict[str, np.ndarray]) -> None:
     state["lm_head.weight"][:] = 3e38
 
 
+def without(*letters: int) -> list[str]:
+    """The vocabulary without the tokens of these bytes: what is written with them leaves nothing."""
+    names = {byte: letter for letter, byte in LETTERS.items()}
+    return [f"{piece}{piece}" if piece in {names[byte] for byte in letters} else piece for piece in PIECES]
+
+
 GGUF_FAULTS: dict[str, tuple[str, dict[str, Any], Change, list[str]]] = {
     "pre-absent": ("warning", {"tokenizer.ggml.pre": None}, len, PIECES),
     "tokenizer": ("error", {"tokenizer.ggml.pre": "of\x1b[2J tomorrow"}, len, PIECES),
+    "text-lost": ("warning", {}, len, without(0xD7, 0xF0)),
     "kind-ordinary": ("warning", {"tokenizer.ggml.token_type": [4] * 3 + [1] * (SIZE - 3)}, len, PIECES),
     "kind-word": ("warning", {"tokenizer.ggml.eos_token_id": 80}, len, PIECES),
     "bos-twice": ("error", {"tokenizer.chat_template": "{{ bos_token }}" * 2 + CHAT}, len, PIECES),
@@ -165,6 +176,11 @@ def swapped(data: dict[str, Any]) -> None:
     data["model"]["vocab"]["T"] = SIZE + 3
 
 
+def uncut(data: dict[str, Any]) -> None:
+    """Byte-level, but nothing writes text as bytes."""
+    data["pre_tokenizer"] = None
+
+
 FOLDER_FAULTS: dict[str, tuple[str, dict[str, Any], Change, Callable[[dict[str, Any]], object]]] = {
     "rows-few": ("error", {}, len, beyond),
     "sense-unread": ("warning", {}, len, swapped),
@@ -182,6 +198,7 @@ FOLDER_FAULTS: dict[str, tuple[str, dict[str, Any], Change, Callable[[dict[str, 
         len,
     ),
     "rope-lost": ("warning", {"max_position_embeddings": 32_768}, len, len),
+    "text-lost": ("warning", {}, len, uncut),
     "ends-unnamed": ("warning", {"eos_token_id": 0, "bos_token_id": 1}, len, len),
     "kind-ordinary": ("warning", {}, len, lambda data: data["added_tokens"][1].update(special=False)),
     "numbers-none": ("error", {}, spoil("lm_head.weight", -np.inf, -1), len),
@@ -193,7 +210,79 @@ def test_faults_of_a_folder(check: str, tmp_path: Path) -> None:
     level, config, change, tokens = FOLDER_FAULTS[check]
     findings = found(write_folder(tmp_path / "model", config=config, change=change, tokens=tokens))
     assert findings[check].level == level
-    assert bad(findings).keys() - {check} <= {"rows-few"}
+    company = {"rows-few"} | (
+        {"sense-unread", "sense-en-strange", "sense-zh-strange"} if check == "text-lost" else set()
+    )
+    assert bad(findings).keys() - {check} <= company
+
+
+def test_lost_characters_are_named(tmp_path: Path) -> None:
+    """Those whose bytes have no token, as they are counted here from UTF-8 itself."""
+    lost = [c for c in dict.fromkeys("".join(_TRIED)) if {0xD7, 0xF0} & set(c.encode())]
+    said = found(write_gguf(tmp_path / "model.gguf", pieces=without(0xD7, 0xF0)))["text-lost"].parameters
+    assert (said["count"], said["all"]) == (len(lost), len(set("".join(_TRIED))))
+    assert said["characters"] == ", ".join(f"{c} U+{ord(c):X}" for c in lost[:3])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sound_vocabularies_lose_nothing(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _losses(tokenizer_of(kind, tmp_path, monkeypatch)).check == "text"
+
+
+def test_a_vocabulary_without_bytes(tmp_path: Path) -> None:
+    """What it was not trained on is the unknown token, and that says nothing."""
+    processor = write_sentence_piece(tmp_path, byte_fallback=False)
+    tokenizer = Tokenizer.from_folder(tmp_path)
+    finding = _losses(tokenizer)
+    assert (finding.check, finding.level) == ("text-lost", "warning")
+    unknown = {c for c in "".join(_TRIED) if processor.unk_id() in processor.encode(c)}
+    assert finding.parameters["count"] == len(unknown)
+
+
+MISTRAL = {"model_type": "mistral", "max_position_embeddings": 32_768}
+
+
+@pytest.mark.parametrize(
+    ("config", "fires"),
+    [
+        ({**MISTRAL, "sliding_window": 4096}, False),  # Mistral 7B v0.1
+        (MISTRAL, False),  # what it leaves unsaid is 4096
+        ({**MISTRAL, "sliding_window": 32_768}, True),  # a window that reaches as far as the context
+    ],
+)
+def test_a_window_needs_no_scaling(config: dict[str, Any], fires: bool, tmp_path: Path) -> None:
+    findings = found(write_folder(tmp_path / "model", config=config))
+    assert bad(findings) == ({"rope-lost": "warning"} if fires else {})
+
+
+@pytest.mark.parametrize(
+    ("config", "fires"),
+    [
+        ({**MISTRAL, "sliding_window": None}, True),
+        ({**MISTRAL, "sliding_window": None, "rope_theta": 1e6}, False),  # Mistral 7B v0.2 and v0.3
+        ({"use_sliding_window": False, "sliding_window": 4096}, True),  # switched off
+        ({"use_sliding_window": True, "sliding_window": 4096, "max_window_layers": 0}, False),
+        ({"use_sliding_window": True, "sliding_window": 4096, "max_window_layers": 1}, True),  # one layer has none
+    ],
+)
+def test_what_counts_is_the_window_of_all_layers(config: dict[str, Any], fires: bool) -> None:
+    from puna.doctor.places import check_places
+    from puna.llama.config import LlamaConfig
+
+    raw = {
+        "model_type": "qwen2",
+        "vocab_size": 9,
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "rms_norm_eps": 1e-6,
+        "max_position_embeddings": 32_768,
+        "rope_theta": 1e4,
+        **config,
+    }
+    findings = list(check_places(LlamaConfig.from_dict(raw), raw))
+    assert [finding.check for finding in findings] == ["rope-lost" if fires else "rope"]
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,12 @@ def test_feed_forward_widths_of_published_models(dim: int, changes: dict[str, An
         ("E-CONFIG-VALUE", {"n_heads": 16}),  # heads of 3
         ("E-CONFIG-VALUE", {"norm_eps": "left out"}),
         ("E-CONFIG-VALUE", {"norm_eps": float("nan")}),
-        ("E-CONFIG-VALUE", {"norm_eps": 10**400}),
         ("E-CONFIG-VALUE", {"rope_theta": -1}),
+        ("E-CONFIG-VALUE", {"norm_eps": 10**400}),  # an integer that is no float
+        ("E-CONFIG-VALUE", {"rope_theta": 10**400}),
+        ("E-CONFIG-VALUE", {"ffn_dim_multiplier": 10**400}),
+        ("E-CONFIG-VALUE", {"ffn_dim_multiplier": 1.7e308}),  # one whose product is none
+        ("E-CONFIG-VALUE", {"ffn_dim_multiplier": 1e300}),
         ("E-CONFIG-VALUE", {"multiple_of": 0}),
         ("E-CONFIG-VALUE", {"ffn_dim_multiplier": "1.3"}),
         ("E-CONFIG-VALUE", {"vocab_size": 1.5}),

@@ -31,10 +31,10 @@ def doctor(model: str | None, as_json: bool) -> int:
     """Check a model for what goes wrong without an error; without MODEL the default model.
 
     MODEL is a path, or the name of a pulled model. It is looked for: rotary scaling that was lost or that other programs
-    ignore, a context that the scaling does not reach, a missing or unknown way to cut text, tokens of the wrong kind or
-    without a row, BOS doubled or missing, ends of an answer that the files do not name, a chat template that is absent or
-    fails, NaN and infinity in any tensor. Then the model reads a plain sentence in English and one in Chinese, and writes
-    a few tokens. What it needs is the memory that puna generate needs.
+    ignore, a context that the scaling does not reach, a missing or unknown way to cut text, characters that are
+    lost, tokens of the wrong kind or without a row, BOS doubled or missing, ends of an answer that the files do not name,
+    a chat template that is absent or fails, NaN and infinity in any tensor. Then the model reads a plain sentence in
+    English and one in Chinese, and writes a few tokens. What it needs is the memory that puna generate needs.
 
     \b
     Exit codes: 0 no error, 1 errors, 2 the model cannot be opened.

@@ -16,13 +16,15 @@ _UNSCALED = {
 def check_places(config: LlamaConfig, raw: Mapping[str, Any]) -> Iterator[Finding]:
     """Compare the context with theta and scaling; `raw` has the file's keys."""
     rope, context = config.rope, config.context
+    # Attention sees distances alone: where every layer has a window, none is longer than that.
+    far = min(context, config.window) if len(config.sliding) == config.layers else context
     found = []
     reach = rope.original * rope.factor
-    if rope.kind in ("linear", "yarn", "dynamic") and context > reach * 1.01:  # Llama 3's own reaches twice as far
+    if rope.kind in ("linear", "yarn", "dynamic") and far > reach * 1.01:  # Llama 3's own reaches twice as far
         found.append(doubt("rope-short", context=context, kind=rope.kind, reach=int(reach)))
     limit = next((most for theta, most in _UNSCALED.items() if rope.theta <= theta), None)
-    lost = limit is not None and (rope.theta <= 10_000 or rope.theta == _LLAMA_3) and context > limit
-    if rope.kind == "default" and lost and not raw.get("sliding_window"):
+    lost = limit is not None and (rope.theta <= 10_000 or rope.theta == _LLAMA_3) and far > limit
+    if rope.kind == "default" and lost:
         found.append(doubt("rope-lost", context=context, theta=f"{rope.theta:,.0f}"))
     if rope.kind == "dynamic":
         found.append(doubt("rope-dynamic", original=rope.original))

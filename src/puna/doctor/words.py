@@ -15,6 +15,14 @@ from puna.weights.checkpoint import Checkpoint
 
 _MARKS = re.compile(r"<\|[^|\s]{1,60}\|>|<｜[^｜\s]{1,60}｜>|<(?:start|end)_of_turn>")
 _SAID = "Hello."
+# Characters that vocabularies have lost, in no form that normalisation changes, and without blanks at the ends.
+_TRIED = (
+    "".join(map(chr, range(33, 127))) + " end",
+    "北京、高原。かな 한국어",
+    "\U0001f469\u200d\U0001f680 \U0001f468\u200d\U0001f469\u200d\U0001f467 ☂️",
+    "a\tb\nc\x01d\x7fe",
+    "שלום עולם، مرحبا",
+)
 _NAMED = 3  # tokens that are named in a line
 
 
@@ -34,6 +42,7 @@ def check_words(checkpoint: Checkpoint, tokenizer: Tokenizer, rows: int) -> Iter
     """Check tokens against the `rows` of the embedding, their kinds, BOS, the ends of an answer and the chat template."""
     yield _rows(tokenizer, rows)
     yield from _splitting(checkpoint)
+    yield _losses(tokenizer)
     yield from _kinds(checkpoint, tokenizer)
     text = None
     if tokenizer.template is None:
@@ -60,6 +69,19 @@ def _splitting(checkpoint: Checkpoint) -> Iterator[Finding]:
     if metadata.get("tokenizer.ggml.model") == "gpt2":
         pre = metadata.get("tokenizer.ggml.pre")
         yield fine("pre", pre=pre) if pre not in (None, "", "default") else doubt("pre-absent")
+
+
+def _losses(tokenizer: Tokenizer) -> Finding:
+    """Encode and decode texts of many kinds: what a vocabulary has no tokens or bytes for is gone without a word."""
+    lost: dict[str, None] = {}
+    for text in _TRIED:
+        back = tokenizer.decode(tokenizer.encode(text))
+        if back != text:
+            lost |= dict.fromkeys([character for character in text if character not in back] or text)
+    if not lost:
+        return fine("text")
+    named = ", ".join(f"{c if c.isprintable() else ''} U+{ord(c):04X}".strip() for c in [*lost][:_NAMED])
+    return doubt("text-lost", count=len(lost), all=len(set("".join(_TRIED))), characters=named)
 
 
 def _kinds(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Iterator[Finding]:

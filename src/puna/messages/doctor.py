@@ -32,12 +32,12 @@ FINDINGS: dict[str, Message] = {
     ),
     "rope-lost": Message(
         (
-            "the context is {context} tokens with theta {theta} and no rotary scaling: the file may have lost it",
-            "compare rope_scaling with the makers' config.json; converters before mid 2024 dropped that of Llama 3.1",
+            "the context is {context} tokens with theta {theta}, without rotary scaling or a window: one may be lost",
+            "compare rope_scaling and sliding_window with the makers' config.json; converters may have dropped either",
         ),
         (
-            "上下文为 {context} 个词元，theta 为 {theta}，却没有旋转缩放：文件可能丢失了它",
-            "请与原模型 config.json 的 rope_scaling 比对；2024 年中以前的转换工具会丢掉 Llama 3.1 的缩放",
+            "上下文为 {context} 个词元，theta 为 {theta}，却既无旋转缩放也无滑动窗口：文件可能丢失了其一",
+            "请与原模型 config.json 的 rope_scaling、sliding_window 比对；转换工具可能丢掉其中之一",
         ),
     ),
     "rope-dynamic": Message(
@@ -77,6 +77,19 @@ FINDINGS: dict[str, Message] = {
         (
             "分词器有 {tokens} 个词元，而词嵌入只有 {rows} 行",
             "请使用与此模型配套的分词器；含有这些词元的文本无法读取",
+        ),
+    ),
+    "text": Message(
+        ("text of every kind tried comes back from its tokens", ""), ("试过的各类文本都能由词元还原", "")
+    ),
+    "text-lost": Message(
+        (
+            "the tokenizer loses {count} of the {all} characters tried: {characters}",
+            "the model never sees them; take the makers' own tokenizer files, or convert them again",
+        ),
+        (
+            "分词器丢失了所试 {all} 个字符中的 {count} 个：{characters}",
+            "模型看不到它们；请改用原模型自己的分词器文件，或重新转换",
         ),
     ),
     "pre": Message(("text is cut as {pre} has it", ""), ("按 {pre} 的方式切分文本", "")),

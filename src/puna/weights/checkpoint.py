@@ -10,7 +10,7 @@ from puna.weights.blocks import dequantize
 from puna.weights.folder import FolderCheckpoint
 from puna.weights.gguf import MAGIC, GgufFile
 from puna.weights.gguf_config import read_config
-from puna.weights.layout import expected_shapes
+from puna.weights.layout import Laid, expected_shapes
 from puna.weights.meta import PARAMS, SHARD, MetaCheckpoint
 from puna.weights.names import permuted_heads, to_gguf, unpermute
 from puna.weights.refuse import refuse
@@ -54,7 +54,7 @@ class Checkpoint(Protocol):
         ...
 
 
-class GgufCheckpoint:
+class GgufCheckpoint(Laid):
     """A GGUF file; see `Checkpoint`."""
 
     format = "gguf"
@@ -67,15 +67,6 @@ class GgufCheckpoint:
         self.tokenizer_metadata: dict[str, object] | None = self._file.metadata
         self.size_bytes = self._file.size
         self._shapes = expected_shapes(path, self.config, len(self._file.tensors))
-
-    def names(self) -> list[str]:
-        """List the tensors under Hugging Face's names."""
-        return list(self._shapes)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Give a tensor's shape; raise `ModelFileError` if there is none of this name."""
-        self._stored(name)
-        return self._shapes[name]
 
     def type_name(self, name: str) -> str:
         """Give the name of ggml's type; raise `ModelFileError` if there is no such tensor."""

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from puna.weights.architectures import architecture_of
-from puna.weights.layout import EMBEDDING, HEAD, check_ids, check_shapes, expected_shapes
+from puna.weights.layout import EMBEDDING, HEAD, Laid, check_ids, check_shapes, expected_shapes
 from puna.weights.refuse import refuse
 from puna.weights.safetensors_header import Entry, read_header, read_json
 
@@ -23,7 +23,7 @@ _PLAIN_NAME = re.compile(r"\w[\w.\-]{0,200}\.safetensors", re.ASCII)
 _CHUNK_ROWS = 4096
 
 
-class FolderCheckpoint:
+class FolderCheckpoint(Laid):
     """A folder of safetensors and its `config.json`; see `puna.weights.checkpoint.Checkpoint`."""
 
     format = "safetensors"
@@ -43,17 +43,10 @@ class FolderCheckpoint:
         self._shapes = expected_shapes(self.path, self.config, len(self._entries))
         self._check()
 
-    def names(self) -> list[str]:
-        """List the tensors that the model has; a tied head is not listed."""
-        return list(self._shapes)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Give a tensor's shape; raise `ModelFileError` if there is none of this name."""
-        return self._entry(name).shape
-
     def type_name(self, name: str) -> str:
         """Give the stored dtype, as "BF16"; raise `ModelFileError` if there is no such tensor."""
-        return self._entry(name).kind
+        self.shape(name)
+        return self._entries[name].kind
 
     def tensor(self, name: str, dtype: torch.dtype) -> torch.Tensor:
         """Give a tensor in its own memory; raise `ModelFileError` if there is none or it cannot be read."""
@@ -63,13 +56,8 @@ class FolderCheckpoint:
         """Give a tensor as stored, uint8 [..., bytes a row]."""
         return self._load(name).view(torch.uint8)
 
-    def _entry(self, name: str) -> Entry:
-        if name not in self._shapes:
-            raise refuse("E-TENSOR-MISSING", self.path, name=name)
-        return self._entries[name]
-
     def _load(self, name: str) -> torch.Tensor:
-        self._entry(name)
+        self.shape(name)
         try:
             tensor: torch.Tensor = self._files[name].get_tensor(name)
         except (OSError, SafetensorError) as error:

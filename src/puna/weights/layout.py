@@ -14,6 +14,23 @@ _MAX_SIZE = 1 << 31
 _PER_LAYER = 9  # tensors without biases
 
 
+class Laid:
+    """What all forms of a checkpoint share: the tensors that its configuration calls for, by name."""
+
+    path: Path
+    _shapes: dict[str, tuple[int, ...]]
+
+    def names(self) -> list[str]:
+        """List the tensors that the model has, under Hugging Face's names; a tied head is not listed."""
+        return list(self._shapes)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Give a tensor's shape; raise `ModelFileError` if there is none of this name."""
+        if name not in self._shapes:
+            raise refuse("E-TENSOR-MISSING", self.path, name=name)
+        return self._shapes[name]
+
+
 def size_of(path: Path, config: Mapping[str, Any], key: str, default: int | None = None) -> int:
     """Read a positive integer below 2^31 from a configuration in Hugging Face's form."""
     value = config.get(key)

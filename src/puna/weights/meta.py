@@ -4,6 +4,7 @@ Of several files each has a part of every matrix: some of its outputs, or some o
 Meta's order, as in GGUF files. What `params.json` leaves unsaid is as in Meta's `llama` and `llama-models` repositories.
 """
 
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from puna.tokens.files import check_inside
 from puna.weights.architectures import LLAMA
-from puna.weights.layout import EMBEDDING, HEAD, check_shapes, expected_shapes, size_of
+from puna.weights.layout import EMBEDDING, HEAD, Laid, check_shapes, expected_shapes, size_of
 from puna.weights.names import permuted_heads, unpermute
 from puna.weights.pth import KINDS, read_pth
 from puna.weights.refuse import refuse
@@ -45,10 +46,11 @@ _READ = frozenset(
     """.split()
 )
 _INERT = frozenset({"max_batch_size", "max_seq_len", "model_parallel_size"})
+_LARGEST = sys.float_info.max  # an integer of JSON may lie beyond it
 _ABSENT: tuple[Any, ...] = (None, False, -1, "", [], {})
 
 
-class MetaCheckpoint:
+class MetaCheckpoint(Laid):
     """A folder with `params.json` and `consolidated.NN.pth`; see `puna.weights.checkpoint.Checkpoint`."""
 
     format = "pth"
@@ -70,15 +72,6 @@ class MetaCheckpoint:
         self._shapes = expected_shapes(folder, self.config, len(self._parts))
         check_shapes(folder, self._shapes, {name: _shape(*each) for name, each in self._parts.items()})
 
-    def names(self) -> list[str]:
-        """List the tensors under Hugging Face's names; a head that is not there is the embedding."""
-        return list(self._shapes)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Give a tensor's shape; raise `ModelFileError` if there is none of this name."""
-        self._stored(name)
-        return self._shapes[name]
-
     def type_name(self, name: str) -> str:
         """Give the stored dtype, as "BF16"; raise `ModelFileError` if there is no such tensor."""
         return KINDS[self._stored(name)[0][0].dtype]
@@ -92,8 +85,7 @@ class MetaCheckpoint:
         return self._joined(name).view(torch.uint8)
 
     def _stored(self, name: str) -> tuple[list[Tensor], int]:
-        if name not in self._shapes:
-            raise refuse("E-TENSOR-MISSING", self.path, name=name)
+        self.shape(name)
         return self._parts[name]
 
     def _joined(self, name: str) -> Tensor:
@@ -207,7 +199,11 @@ def _config(folder: Path, params: Mapping[str, Any], parts: Mapping[str, Part]) 
 def _ffn_width(folder: Path, params: Mapping[str, Any], width: int) -> int:
     """Two thirds of four widths, times a number, up to a multiple of another."""
     multiple = size_of(folder, params, "multiple_of", 256)
-    whole = int(_number(folder, params, "ffn_dim_multiplier", 1.0) * (8 * width // 3))
+    wide = _number(folder, params, "ffn_dim_multiplier", 1.0) * (8 * width // 3)
+    if wide == math.inf:
+        key = "ffn_dim_multiplier"
+        raise refuse("E-CONFIG-VALUE", folder, key=key, value=params[key], wanted="a number that leaves it finite")
+    whole = int(wide)
     return -(-whole // multiple) * multiple
 
 
@@ -227,6 +223,6 @@ def _context(config: Mapping[str, Any], *, scaled: bool) -> int:
 def _number(folder: Path, params: Mapping[str, Any], key: str, default: float | None) -> float:
     value = params.get(key)
     value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LARGEST:
         raise refuse("E-CONFIG-VALUE", folder, key=key, value=value, wanted="a positive number")
     return float(value)
