@@ -160,6 +160,16 @@ def test_replacements_that_multiply(seeds, tmp_path):
     check_patterns({"type": "Replace", "pattern": {"String": " "}, "content": "▁▁▁▁"})
 
 
+@pytest.mark.parametrize(
+    "setting", [{"end_of_word_suffix": "a" * 300}, {"dropout": 0.1}, {"continuing_subword_prefix": "##"}]
+)
+def test_settings_of_other_vocabularies(setting, seeds, tmp_path):
+    """A suffix moved offsets beyond the text's end; dropout would cut the same text otherwise each time."""
+    files = seeds["tokenizer-sentencepiece"]
+    change = edited(files, lambda data: data["model"].update(setting))
+    refused(folder_of(files, tmp_path, tokenizer_json=change), "E-TOKENIZER-KIND")
+
+
 def test_bytes_as_characters_again_and_again(seeds, tmp_path):
     """Each time a character that is not ASCII becomes two."""
     files = seeds["tokenizer-sentencepiece"]

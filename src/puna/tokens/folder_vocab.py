@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import tokenizers
 
+from puna.errors import shown
 from puna.tokens.files import parse_json, read_bounded
 from puna.tokens.gguf_vocab import CONTROL, NORMAL, USER_DEFINED, adds_bos, token_id, vocabulary_from_gguf
 from puna.tokens.own_files import own_metadata
@@ -16,6 +17,7 @@ from puna.tokens.refuse import damaged, library, other_kind, reading
 from puna.tokens.vocabulary import BYTE_OF, Control, Vocabulary, hidden_name, looks_like_control, may_be_control
 
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
+_OTHER_BPE = ("continuing_subword_prefix", "end_of_word_suffix", "dropout")  # what no Llama has, or chance
 _LISTED = ("additional_special_tokens", "extra_special_tokens")
 _MOST_IDS = (
     1 << 20
@@ -251,6 +253,9 @@ def _without(part: Any, kind: str) -> Any:
 def _vocabulary(data: dict[str, Any], added: dict[int, dict[str, Any]]) -> Vocabulary:
     """Build the core with control tokens hidden, and with the dummy space left to Puna."""
     check_patterns(data.get("normalizer"), data.get("pre_tokenizer"))
+    for key in _OTHER_BPE:
+        if data["model"].get(key):
+            raise other_kind(f"tokenizer.json model with {key} {shown(data['model'][key])}")
     byte_level = any(
         step.get("type") == "ByteLevel" for part in ("pre_tokenizer", "decoder") for step in _steps(data.get(part))
     )
