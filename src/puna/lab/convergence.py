@@ -7,11 +7,9 @@ the same learning rates, by the loss of seed 0 at the end; the other seeds run w
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from puna.lab.small import NORMS, SmallLlama, config_of
 from puna.lab.study import Done, Piece, Setting, Study, Table, Watch
@@ -99,14 +97,14 @@ class Convergence(Study):
         model = SmallLlama(config_of(sizes, VOCABULARY), norm=piece["norm"], seed=piece["seed"]).to(device)
         draw = torch.Generator().manual_seed(piece["seed"])
         if piece["task"] == "text":
-            learned, held = split_text(_text(setting.file(scale.text)))
+            learned, held = split_text(read_text(setting.file(scale.text)))
             rows = held[: len(held) // scale.length * scale.length].view(-1, scale.length)[: scale.held]
             exam = [chains(part) for part in torch.split(rows, _EXAM_ROWS)]
 
             def batch_of(step: int) -> Batch:
                 return text_batch(learned, scale.rows, scale.length, draw)
         else:
-            pairs, kept = (_pairs(setting.file(name), scale.length) for name in _PAIRS)
+            pairs, kept = (read_pairs(setting.file(name), scale.length) for name in _PAIRS)
             kept = sorted(kept[: scale.held], key=lambda pair: len(pair[0]) + len(pair[1]))
             exam = [translations(kept[at : at + _EXAM_ROWS]) for at in range(0, len(kept), _EXAM_ROWS)]
 
@@ -184,16 +182,6 @@ class Convergence(Study):
 
 def _fields(sizes: Sizes) -> dict[str, int]:
     return {name: getattr(sizes, name) for name in ("width", "layers", "heads", "kv_heads", "ffn", "context")}
-
-
-@lru_cache(maxsize=2)
-def _text(path: Any) -> Tensor:
-    return read_text(path)
-
-
-@lru_cache(maxsize=4)
-def _pairs(path: Any, most: int) -> list[tuple[bytes, bytes]]:
-    return read_pairs(path, most)
 
 
 def _grouped(done: Sequence[Done]) -> dict[tuple[str, str], list[Done]]:
