@@ -43,6 +43,7 @@ _COMMANDS = (
     "doctor",
     "kept",
     "bench",
+    "lab",
 )
 
 
