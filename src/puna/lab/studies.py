@@ -21,7 +21,20 @@ class Known:
         return self.zh if language == "zh" else self.en
 
 
-STUDIES: dict[str, Known] = {}
+STUDIES: dict[str, Known] = {
+    "grouping": Known(
+        "puna.lab.grouping",
+        "Grouping",
+        "what fewer key-value heads cost in quality and give in memory and speed: MHA, GQA, MQA",
+        "减少键值头损失多少质量、换来多少内存与速度：MHA、GQA、MQA",
+    ),
+    "rotary": Known(
+        "puna.lab.rotary",
+        "Rotary",
+        "what rotary positions promise: scores by distance alone, decay, and what low precision breaks",
+        "旋转位置编码的性质：分数只取决于距离、随距离衰减，以及低精度造成的破坏",
+    ),
+}
 
 
 def open_study(name: str) -> Study:
