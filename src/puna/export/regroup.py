@@ -42,9 +42,9 @@ class RegroupedCheckpoint:
     """A `Checkpoint` with K' key-value heads instead of K: every K / K' that follow each other become one.
 
     Query head h attends to key-value head h // (H / K), so that groups of neighbours keep every query with its own. Rows
-    are in Hugging Face's order, each head's pairs in the same places; turning is linear, so that the mean of the rows gives
-    the mean of the turned keys. Biases are pooled like their rows; gains of keys that are normed head by head are those of
-    every head, and stay.
+    are in Hugging Face's order, each head's pairs in the same places; turning is linear, so that the mean of the rows
+    gives the mean of the turned keys. Biases are pooled like their rows; gains of keys that are normed head by head are
+    those of every head, and stay.
     """
 
     def __init__(self, checkpoint: Checkpoint, kv_heads: int, by: By = "mean", seed: int = 0) -> None:
@@ -85,7 +85,7 @@ class RegroupedCheckpoint:
         if self._by == "random":
             return self._new(name).to(dtype)
         rows = self._base.tensor(name, torch.float32)
-        groups = rows.unflatten(0, (-1, self._share, self._head_dim))
+        groups = rows.view(-1, self._share, self._head_dim, *rows.shape[1:])
         pooled = groups.mean(1) if self._by == "mean" else groups[:, 0]
         return pooled.flatten(0, 1).to(dtype, copy=True)
 

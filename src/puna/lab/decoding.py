@@ -1,4 +1,4 @@
-"""How fast Puna writes with a shape of model: random weights, many or few key-value heads, behind contexts of any length."""
+"""How fast Puna writes with a shape of model: random weights, many or few key-value heads, behind a context."""
 
 import statistics
 import time
@@ -74,7 +74,7 @@ def speeds(
                 follow.cache.truncate(context)
         found = []
         for count, (model, _) in writers.items():
-            low, middle, high = statistics.quantiles(spent[count][1:], n=4)
+            low, middle, high = statistics.quantiles(spent[count][1:], n=4, method="inclusive")
             size = cache_bytes(model.config, model.dtype)
             found.append(
                 {

@@ -1,8 +1,8 @@
 """Study: fewer key-value heads: what they cost in quality, and what they give in memory and speed.
 
 As in Ainslie et al. 2023: a model with as many key-value heads as query heads is trained on text, its heads are put
-together in groups (by their mean, by taking the first, or by new ones), and it is trained on for a twentieth of its steps.
-Beside these stands the model with all its heads, trained on for as long.
+together in groups (by their mean, by taking the first, or by new ones), and it is trained on for a twentieth of its
+steps. Beside these stands the model with all its heads, trained on for as long.
 """
 
 import random
@@ -10,6 +10,7 @@ import shutil
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,12 @@ SHARES = (0.0, 0.05)  # of the steps that made the model
 _HELD = 0.01  # of the text
 _MINUTES = 0.25  # between checkpoints of a training
 _ROUNDS = {"tiny": 2, "small": 15, "large": 25}
-_NAMES = {"all": ("all heads", "全部头"), "mean": ("mean", "平均"), "first": ("first", "第一个"), "random": ("new", "新建")}
+_NAMES = {
+    "all": ("all heads", "全部头"),
+    "mean": ("mean", "平均"),
+    "first": ("first", "第一个"),
+    "random": ("new", "新建"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +59,8 @@ class _Scale:
 
 
 _BOOK = "text_lm/war_and_peace_en.txt.gz"
-_MORE = tuple(
-    f"text_lm/{name}.txt.gz"
-    for name in ("tinyshakespeare", "wikitext2_valid", "wikitext2_test", "hongloumeng_zh", "sanguoyanyi_zh")
-    + ("shuihuzhuan_zh", "xiyouji_zh")
-)
+_NOVELS = tuple(f"text_lm/{name}_zh.txt.gz" for name in ("hongloumeng", "sanguoyanyi", "shuihuzhuan", "xiyouji"))
+_ENGLISH = tuple(f"text_lm/{name}.txt.gz" for name in ("tinyshakespeare", "wikitext2_valid", "wikitext2_test"))
 _SCALES = {
     "tiny": _Scale(
         Sizes(32, 1, 4, 4, 64, 128), 32, 256, 60, (_BOOK,),
@@ -68,7 +71,7 @@ _SCALES = {
         Sizes(512, 8, 8, 8, 1408, 16384), {"trained": (256, 1000), "wide": (256, 2048, 8192)},
     ),
     "large": _Scale(
-        Sizes(512, 8, 8, 8, 1408, 2048), 512, 16384, None, (_BOOK, *_MORE),
+        Sizes(512, 8, 8, 8, 1408, 2048), 512, 16384, None, (_BOOK, *_ENGLISH, *_NOVELS),
         Sizes(2048, 16, 16, 16, 5632, 32768), {"trained": (256, 2000), "wide": (256, 2048, 8192, 32000)},
     ),
 }  # fmt: skip
@@ -161,15 +164,15 @@ class Grouping(Study):
             ]
             for (count, by), before in now.items()
         ]
-        heads = (
-            ["键值头", "方式", "比特/字节", "再训练 5 % 之后", "KV 字节/词元", f"词元/秒（大模型，{longest:,} 之后）"]
-            if zh
-            else [
-                "kv heads", "by", "bits/byte", "trained 5 % more", "KV bytes/token",
-                f"tokens/s (wide, behind {longest:,})",
-            ]  # fmt: skip
-        )
-        return heads, rows
+        if zh:
+            return [
+                *("键值头", "方式", "比特/字节", "再训练 5 % 之后", "KV 字节/词元"),
+                f"词元/秒（宽模型，{longest:,} 词元之后）",
+            ], rows
+        return [
+            *("kv heads", "by", "bits/byte", "after 5 % more steps", "KV bytes/token"),
+            f"tokens/s (wide, behind {longest:,})",
+        ], rows
 
     def plot(self, summary: Mapping[str, Any], figure: "Figure") -> None:
         """Draw quality by heads and way, and speed by context and heads."""
@@ -211,7 +214,7 @@ class _Trained:
 
     def __init__(self, scale: _Scale, setting: Setting, seed: int) -> None:
         self._scale, self._setting, self._seed = scale, setting, seed
-        self._base, self._more, self._held = _texts(scale, setting)
+        self._texts = _texts(tuple(map(setting.file, scale.files)), scale.length, scale.chains)
         self._recipe = Recipe(
             epochs=1.0, questions=scale.batch / WORDS, rate=2e-3, patience=0, validations=1, seed=seed
         )
@@ -230,21 +233,23 @@ class _Trained:
         session = self._session(output, base)
         steps = 0
         if piece["share"]:
-            loop = session.train(self._more, None, {"data": digest_of_data([piece["share"]])}, self._watch(watch))
+            loop = session.train(
+                self._texts.more, None, {"data": digest_of_data([piece["share"]])}, self._watch(watch)
+            )
             steps = loop.state.step if loop else 0
             _clear(output)
-        figures = TextExam(self._held, tokenizer, self._recipe)(session.student)
+        figures = TextExam(self._texts.held, tokenizer, self._recipe)(session.student)
         config = LlamaConfig.from_dict(model.config)
         size = cache_bytes(config, cache_dtype(config))
         return {"bits_per_byte": figures["bits_per_byte"], "steps": steps, "cache_bytes_per_token": size}
 
     def _made(self, watch: Told) -> Path:
         """Give the folder of the model, which is trained if it is not there; a training that was stopped goes on."""
-        about = {"sizes": repr(self._scale), "data": digest_of_data([chain.tokens for chain in self._base])}
+        about = {"sizes": repr(self._scale), "data": self._texts.digest}
         path = self._setting.folder / f"seed-{self._seed}-{digest_of(about)[:12]}"
         if not path.exists():
             session = self._session(path, Base.made(self._scale.sizes, None, self._seed))
-            session.train(self._base, None, about, self._watch(watch))
+            session.train(self._texts.base, None, about, self._watch(watch))
             shutil.rmtree(session.work, ignore_errors=True)
         return path
 
@@ -256,16 +261,24 @@ class _Trained:
         return Watch(report=lambda done, total, record: watch(done, total), minutes=_MINUTES)
 
 
-def _texts(scale: _Scale, setting: Setting) -> tuple[list[Passage], list[Passage], list[Passage]]:
-    """Give chains to make the model of, to train it on with, and those held back; the same for every seed."""
-    tokenizer = byte_tokenizer()
-    every = [
-        chains(text, tokenizer, scale.length) for text in documents(setting.file(name) for name in scale.files)
-    ]
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Chains to make the model of, to train it on with, and those held back; the same for every seed."""
+
+    base: list[Passage]
+    more: list[Passage]
+    held: list[Passage]
+    digest: str  # of base
+
+
+@lru_cache(maxsize=1)
+def _texts(files: tuple[Path, ...], length: int, most: int | None) -> _Texts:
+    every = [chains(text, byte_tokenizer(), length) for text in documents(files)]
     learned, held = hold_back_chains(every, 0, _HELD)
     random.Random(0).shuffle(learned)  # noqa: S311  no secret
-    base = min(scale.chains or len(learned), round(len(learned) / (1 + SHARES[-1])))
-    return learned[:base], learned[base : base + max(1, round(SHARES[-1] * base))], held
+    size = min(most or len(learned), round(len(learned) / (1 + SHARES[-1])))
+    base, more = learned[:size], learned[size : size + max(1, round(SHARES[-1] * size))]
+    return _Texts(base, more, held, digest_of_data([chain.tokens for chain in base]))
 
 
 def _fewer(heads: int) -> list[int]:
