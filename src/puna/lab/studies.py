@@ -22,6 +22,18 @@ class Known:
 
 
 STUDIES: dict[str, Known] = {
+    "convergence": Known(
+        "puna.lab.convergence",
+        "Convergence",
+        "does the norm decide how fast a model learns: RMSNorm, LayerNorm, standardisation, none",
+        "归一化方式是否决定学习速度：RMSNorm、LayerNorm、标准化、无",
+    ),
+    "positions": Known(
+        "puna.lab.positions",
+        "Positions",
+        "which positions stand texts longer than those learned from: rotary, learned, none, drawn",
+        "哪种位置编码能应付比训练时更长的文本：旋转、可学习、无、随机抽取",
+    ),
     "grouping": Known(
         "puna.lab.grouping",
         "Grouping",
