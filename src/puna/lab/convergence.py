@@ -7,11 +7,9 @@ the same learning rates, by the loss of seed 0 at the end; the other seeds run w
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from puna.lab.small import NORMS, SmallLlama, config_of
 from puna.lab.study import Done, Piece, Setting, Study, Table, Watch
@@ -57,7 +55,7 @@ class _Scale:
 _SCALES = {
     "tiny": _Scale(Sizes(16, 2, 2, 1, 32), 6, 4, 24, 8, (1e-3, 1e-2), "text_lm/tinyshakespeare.txt.gz"),
     "small": _Scale(
-        Sizes(64, 4, 4, 2, 176), 400, 16, 96, 128, (1e-3, 3e-3, 1e-2), "text_lm/tinyshakespeare.txt.gz"
+        Sizes(64, 4, 4, 2, 176), 300, 12, 96, 64, (1e-3, 3e-3, 1e-2), "text_lm/tinyshakespeare.txt.gz"
     ),
     "large": _Scale(
         Sizes(384, 8, 6, 2, 1024), 4000, 64, 256, 256, (3e-4, 1e-3, 3e-3), "text_lm/war_and_peace_en.txt.gz"
@@ -99,14 +97,14 @@ class Convergence(Study):
         model = SmallLlama(config_of(sizes, VOCABULARY), norm=piece["norm"], seed=piece["seed"]).to(device)
         draw = torch.Generator().manual_seed(piece["seed"])
         if piece["task"] == "text":
-            learned, held = split_text(_text(setting.file(scale.text)))
+            learned, held = split_text(read_text(setting.file(scale.text)))
             rows = held[: len(held) // scale.length * scale.length].view(-1, scale.length)[: scale.held]
             exam = [chains(part) for part in torch.split(rows, _EXAM_ROWS)]
 
             def batch_of(step: int) -> Batch:
                 return text_batch(learned, scale.rows, scale.length, draw)
         else:
-            pairs, kept = (_pairs(setting.file(name), scale.length) for name in _PAIRS)
+            pairs, kept = (read_pairs(setting.file(name), scale.length) for name in _PAIRS)
             kept = sorted(kept[: scale.held], key=lambda pair: len(pair[0]) + len(pair[1]))
             exam = [translations(kept[at : at + _EXAM_ROWS]) for at in range(0, len(kept), _EXAM_ROWS)]
 
@@ -184,16 +182,6 @@ class Convergence(Study):
 
 def _fields(sizes: Sizes) -> dict[str, int]:
     return {name: getattr(sizes, name) for name in ("width", "layers", "heads", "kv_heads", "ffn", "context")}
-
-
-@lru_cache(maxsize=2)
-def _text(path: Any) -> Tensor:
-    return read_text(path)
-
-
-@lru_cache(maxsize=4)
-def _pairs(path: Any, most: int) -> list[tuple[bytes, bytes]]:
-    return read_pairs(path, most)
 
 
 def _grouped(done: Sequence[Done]) -> dict[tuple[str, str], list[Done]]:
