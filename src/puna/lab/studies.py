@@ -21,7 +21,20 @@ class Known:
         return self.zh if language == "zh" else self.en
 
 
-STUDIES: dict[str, Known] = {}
+STUDIES: dict[str, Known] = {
+    "lstm": Known(
+        "puna.lab.lstm_study",
+        "LstmStudy",
+        "the second article's LSTM reader, trained, beside the reader that Puna ships",
+        "第二篇文章的 LSTM 阅读器（经训练）与 Puna 自带阅读器的比较",
+    ),
+    "context": Known(
+        "puna.lab.context_study",
+        "ContextStudy",
+        "perplexity and passkey retrieval beyond the model's context, by RoPE scaling",
+        "超出模型上下文时各种 RoPE 缩放的困惑度与密钥检索",
+    ),
+}
 
 
 def open_study(name: str) -> Study:
