@@ -91,7 +91,7 @@ def test_lstm_study_on_a_few_rows(data, tmp_path):
     model = write_tiny(tmp_path / "tiny.gguf")
     study, setting = open_study("lstm"), Setting(2, "tiny", data=data, model=str(model))
     told = []
-    made = run_study("lstm", study, setting, tmp_path / "out", lambda *each: told.append(each))
+    made = run_study("lstm", study, setting, tmp_path, lambda *each: told.append(each))
     summary = made.summary
     assert set(summary) == {"en", "zh"}
     for language, readers in summary.items():
@@ -137,7 +137,7 @@ def test_lstm_finds_the_answer_once_it_has_learned(data):
 def test_context_study_on_a_tiny_model(data, tmp_path):
     model = write_tiny(tmp_path / "tiny.gguf")
     study, setting = open_study("context"), Setting(2, "tiny", data=data, model=str(model))
-    made = run_study("context", study, setting, tmp_path / "out", lambda *each: None)
+    made = run_study("context", study, setting, tmp_path, lambda *each: None)
     summary, pieces = made.summary, made.result["pieces"]
     assert len(pieces) == 2 * 3 * (1 + len(SCALINGS))  # at the context itself all scalings are one
     assert summary["context"] == 1024
@@ -171,7 +171,7 @@ def test_a_book_that_is_too_short_is_said(data, tmp_path):
     (data / "text_lm/war_and_peace_en.txt.gz").write_bytes(gzip.compress(b"Well, Prince."))
     setting = Setting(1, "tiny", data=data, model=str(write_tiny(tmp_path / "tiny.gguf")))
     with pytest.raises(InputError) as error:
-        run_study("context", open_study("context"), setting, tmp_path / "out", lambda *each: None)
+        run_study("context", open_study("context"), setting, tmp_path, lambda *each: None)
     assert error.value.code == "E-LAB-BOOK"
 
 
