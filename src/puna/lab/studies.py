@@ -46,6 +46,18 @@ STUDIES: dict[str, Known] = {
         "what rotary positions promise: scores by distance alone, decay, and what low precision breaks",
         "旋转位置编码的性质：分数只取决于距离、随距离衰减，以及低精度造成的破坏",
     ),
+    "lstm": Known(
+        "puna.lab.lstm_study",
+        "LstmStudy",
+        "how well does the second article's LSTM reader answer, beside the reader that Puna ships",
+        "第二篇文章的 LSTM 阅读器答得如何，与 Puna 自带的阅读器相比",
+    ),
+    "context": Known(
+        "puna.lab.context_study",
+        "ContextStudy",
+        "which RoPE scaling reads on beyond the model's context: linear, NTK-aware, dynamic NTK, YaRN, none",
+        "哪种 RoPE 缩放能读到模型上下文之外：线性、NTK、动态 NTK、YaRN、无",
+    ),
 }
 
 
