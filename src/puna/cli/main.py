@@ -42,6 +42,7 @@ _COMMANDS = (
     "doctor",
     "kept",
     "bench",
+    "lab",
 )
 
 

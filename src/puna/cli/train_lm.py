@@ -28,6 +28,10 @@ _count = click.IntRange(min=1)
     "--vocab", metavar="bytes|MODEL", default="bytes", show_default=True,
     help="Of a new model: its tokens are bytes, or those of another model.",
 )  # fmt: skip
+@click.option(
+    "--positions-from", type=click.IntRange(min=2), metavar="N",
+    help="Draw each chain's positions from N, sorted, so that it learns distances of longer texts; default: count.",
+)  # fmt: skip
 @common(epochs=1.0, rate=5e-4)
 def lm(
     files: tuple[str, ...],
@@ -40,6 +44,7 @@ def lm(
     kv_heads: int | None,
     ffn: int | None,
     vocab: str,
+    positions_from: int | None,
     **given: Unpack[Common],
 ) -> int:
     """Train on the text of FILES, plain or gzipped: each file is a document, and so is each "text" of JSON Lines.
@@ -47,6 +52,9 @@ def lm(
     A model that is there learns low-rank differences (LoRA) and gives an adapter, or with --full every weight. A new one
     (--width) learns everything. What is trained in full is written as a folder with config.json, tokenizer.json and
     safetensors, which puna, and Transformers, open. --init, checkpoints, log and curves are as with puna train reader.
+
+    With --positions-from every chain stands, in every step, at other positions of 0 to N-1, drawn without replacement and
+    sorted (Ruoss et al. 2023). What is held back is read at counted positions, as every command reads.
 
     With --json: output, model, steps, best_step, and of the text held back loss and text (nats a token), bits_per_byte,
     tokens.
@@ -60,7 +68,9 @@ def lm(
     """
     if width is not None:
         given["full"] = True
-    order = order_of(given, questions=batch / 64)
+    if positions_from is not None and positions_from < length:
+        raise click.UsageError(f"--positions-from {positions_from} are too few for chains of --length {length}")
+    order = order_of(given, questions=batch / 64, positions_from=positions_from)
     from puna.train.lm import train_lm
     from puna.train.ranks import Ranks
     from puna.train.session import Base, Session
@@ -68,16 +78,14 @@ def lm(
     ranks = Ranks(order.device)
     base = None
     if width is not None:
-        sizes = _sizes(width, layers, heads, kv_heads, ffn, length)
+        sizes = _sizes(width, layers, heads, kv_heads, ffn, max(length, positions_from or 0))
         base = Base.made(sizes, None if vocab == "bytes" else vocab, order.recipe.seed)
     session = Session("lm", order, ranks, base)
     texts, others = ([Path(name) for name in names] for names in (files, valid))
     return run_training(session, given, lambda watch: train_lm(session, texts, others, length, watch))
 
 
-def _sizes(
-    width: int, layers: int, heads: int | None, kv_heads: int | None, ffn: int | None, length: int
-) -> "Sizes":
+def _sizes(width: int, layers: int, heads: int | None, kv_heads: int | None, ffn: int | None, span: int) -> "Sizes":
     """Give a new model's sizes, which must fit each other."""
     from puna.train.scratch import Sizes
 
@@ -87,4 +95,4 @@ def _sizes(
         raise click.UsageError(f"--width {width} is no even multiple of {heads} heads")
     if heads % kv_heads:
         raise click.UsageError(f"--kv-heads {kv_heads} does not divide {heads} heads")
-    return Sizes(width, layers, heads, kv_heads, ffn or -(-8 * width // 96) * 32, max(length, 1024))
+    return Sizes(width, layers, heads, kv_heads, ffn or -(-8 * width // 96) * 32, max(span, 1024))

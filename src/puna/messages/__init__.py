@@ -11,6 +11,7 @@ from puna.messages import (
     export,
     inputs,
     kept,
+    lab,
     models,
     pull,
     tokens,
@@ -34,4 +35,5 @@ MESSAGES: dict[str, Message] = {
     **train.MESSAGES,
     **bench.MESSAGES,
     **kept.MESSAGES,
+    **lab.MESSAGES,
 }

@@ -12,6 +12,7 @@ import torch
 from puna.errors import InputError
 from puna.train.checkpoints import Checkpoints
 from puna.train.journal import Journal
+from puna.train.positions import drawn
 from puna.train.ranks import Ranks, whole
 from puna.train.recipe import Recipe
 from puna.train.student import Student
@@ -138,6 +139,9 @@ class Loop:
         """Take the next step; None where it was to stop before its end, and nothing has changed then."""
         recipe, step = self.recipe, self.state.step
         trees = [grow(self.passages[index]) for index in self.plan[step]]
+        if recipe.positions_from is not None:
+            key = f"{recipe.seed} {step}"
+            trees = [drawn(tree, recipe.positions_from, f"{key} {n}") for n, tree in enumerate(trees)]
         units = sum(tree.passage.units for tree in trees)
         sums = dict.fromkeys(recipe.weights, 0.0)
         for share, mine in self._shares(trees):

@@ -23,6 +23,7 @@ class Recipe:
     patience: int = 8  # validations without a better one, 0 for any number
     validations: int = 4  # an epoch
     seed: int = 0
+    positions_from: int | None = None  # positions of a chain are drawn from so many; None: counted, as ever
 
     @property
     def weights(self) -> dict[str, float]:

@@ -1,0 +1,48 @@
+"""The studies by name. A study's module is imported when it is run; listing them imports none."""
+
+import importlib
+from dataclasses import dataclass
+
+from puna.errors import InputError, shown
+from puna.lab.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where a study is (module, name of its class), and what it asks in one line, English and Chinese."""
+
+    module: str
+    name: str
+    en: str
+    zh: str
+
+    def title(self, language: str) -> str:
+        """Give the line in "en" or "zh"."""
+        return self.zh if language == "zh" else self.en
+
+
+STUDIES: dict[str, Known] = {
+    "convergence": Known(
+        "puna.lab.convergence",
+        "Convergence",
+        "does the norm decide how fast a model learns: RMSNorm, LayerNorm, standardisation, none",
+        "归一化方式是否决定学习速度：RMSNorm、LayerNorm、标准化、无",
+    ),
+    "positions": Known(
+        "puna.lab.positions",
+        "Positions",
+        "which positions stand texts longer than those learned from: rotary, learned, none, drawn",
+        "哪种位置编码能应付比训练时更长的文本：旋转、可学习、无、随机抽取",
+    ),
+}
+
+
+def open_study(name: str) -> Study:
+    """Import a study and make it. Raises InputError for an unknown name."""
+    if name not in STUDIES:
+        raise InputError("E-LAB-UNKNOWN", name=shown(name), known=", ".join(STUDIES))
+    known = STUDIES[name]
+    made = getattr(importlib.import_module(known.module), known.name)()
+    if not isinstance(made, Study):
+        raise TypeError(f"{known.module}.{known.name} is no Study")
+    return made
