@@ -100,8 +100,9 @@ def test_both_languages_have_one_structure() -> None:
 
 @in_both
 def test_numbers_are_right(text: str) -> None:
-    from puna.lab.articles import standardise
     import numpy as np
+
+    from puna.lab.articles import standardise
 
     four = np.array([1.0, 2.0, 3.0, 4.0])
     for values in (standardise(four), four / np.sqrt((four**2).mean())):
