@@ -37,6 +37,7 @@ _COMMANDS = (
     "make-negatives",
     "pull",
     "export",
+    "regroup",
     "quantize",
     "info",
     "doctor",

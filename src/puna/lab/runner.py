@@ -5,7 +5,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ def run_study(name: str, study: Study, setting: Setting, folder: Path, report: R
     What a stop (KeyboardInterrupt) leaves undone the next run does. Raises InputError where a file cannot be read or
     written.
     """
+    setting = replace(setting, folder=folder / f"{name}.kept")
     common = {
         "study": name,
         "revision": study.revision,

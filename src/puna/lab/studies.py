@@ -34,6 +34,18 @@ STUDIES: dict[str, Known] = {
         "which positions stand texts longer than those learned from: rotary, learned, none, drawn",
         "哪种位置编码能应付比训练时更长的文本：旋转、可学习、无、随机抽取",
     ),
+    "grouping": Known(
+        "puna.lab.grouping",
+        "Grouping",
+        "what fewer key-value heads cost in quality and give in memory and speed: MHA, GQA, MQA",
+        "减少键值头损失多少质量、换来多少内存与速度：MHA、GQA、MQA",
+    ),
+    "rotary": Known(
+        "puna.lab.rotary",
+        "Rotary",
+        "what rotary positions promise: scores by distance alone, decay, and what low precision breaks",
+        "旋转位置编码的性质：分数只取决于距离、随距离衰减，以及低精度造成的破坏",
+    ),
 }
 
 

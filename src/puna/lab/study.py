@@ -28,7 +28,8 @@ class Setting:
     """How a study is run.
 
     `size` is one of SIZES, or "tiny" for tests of the code. `data`: the folder of data sets, None for PUNA_DATA.
-    `model`: a path or a name, None for the study's own default.
+    `model`: a path or a name, None for the study's own default. `folder`: where a study may keep files that
+    several of its pieces need; the runner names it.
     """
 
     seeds: int
@@ -36,6 +37,7 @@ class Setting:
     device: str = "cpu"
     data: Path | None = None
     model: str | None = None
+    folder: Path = Path()
 
     def file(self, name: str) -> Path:
         """Give a file of the data folder, such as "tatoeba_en_zh/dev.jsonl.gz". Raises InputError if it is not there."""

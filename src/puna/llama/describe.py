@@ -5,6 +5,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from puna.errors import PunaError
 from puna.llama.config import LlamaConfig
 from puna.llama.device import choose_device
@@ -78,10 +80,20 @@ def _engine(config: LlamaConfig) -> dict[str, Any]:
     """Name what would compute it here (a GPU, kernels of `puna.native`, torch), and a token's share of the cache."""
     device = choose_device()
     engine = engine_for(config, None) if device.type == "cpu" else None
-    kind = engine.dtype if engine else default_dtype(device)
     name = engine.name if engine else "cuda" if device.type == "cuda" else "torch"
-    size = 2 * config.layers * config.kv_heads * config.head_dim * kind.itemsize
-    return {"engine": name, "cache_bytes_per_token": size}
+    return {"engine": name, "cache_bytes_per_token": cache_bytes(config, cache_dtype(config))}
+
+
+def cache_dtype(config: LlamaConfig) -> torch.dtype:
+    """Give the type that keys and values of this model have here."""
+    device = choose_device()
+    engine = engine_for(config, None) if device.type == "cpu" else None
+    return engine.dtype if engine else default_dtype(device)
+
+
+def cache_bytes(config: LlamaConfig, dtype: torch.dtype) -> int:
+    """Give the bytes that one token's keys and values take, 2 · L · K · E numbers."""
+    return 2 * config.layers * config.kv_heads * config.head_dim * dtype.itemsize
 
 
 def _text(value: object) -> str | None:

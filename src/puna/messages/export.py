@@ -105,4 +105,15 @@ MESSAGES: dict[str, Message] = {
             "请勿用它读取更长的文本；Puna 会从文件中读取窗口",
         ),
     ),
+    "E-REGROUP-HEADS": Message(
+        (
+            "{heads} key-value heads cannot be put together to {wanted}",
+            "choose a smaller number that divides {heads}: {possible}",
+        ),
+        ("{heads} 个键值头无法合并为 {wanted} 个", "请选择能整除 {heads} 的更小的数：{possible}"),
+    ),
+    "E-REGROUP-ONE": Message(
+        ("the model has one key-value head, and there is no smaller number", "take a model with more of them"),
+        ("模型只有一个键值头，无法再减少", "请使用有多个键值头的模型"),
+    ),
 }

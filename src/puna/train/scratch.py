@@ -1,6 +1,5 @@
 """A model that has learned nothing yet: its configuration, its tokenizer, random weights."""
 
-import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from puna.tokens.tokenizer import Tokenizer
 from puna.tokens.vocabulary import BYTE_OF, Control, Vocabulary
+from puna.weights.draws import drawn
 
 _END = "<|endoftext|>"
 _SPREAD = 0.02
@@ -81,7 +81,4 @@ class Scratch:
         spread = (
             _SPREAD / math.sqrt(2 * config["num_hidden_layers"]) if part in ("o_proj", "down_proj") else _SPREAD
         )
-        draw = torch.Generator().manual_seed(
-            int(hashlib.sha256(f"{self._seed} {name}".encode()).hexdigest()[:15], 16)
-        )
-        return torch.empty(shape, dtype=dtype).normal_(0, spread, generator=draw)
+        return drawn(name, shape, spread, self._seed, dtype)
