@@ -46,6 +46,18 @@ STUDIES: dict[str, Known] = {
         "what rotary positions promise: scores by distance alone, decay, and what low precision breaks",
         "旋转位置编码的性质：分数只取决于距离、随距离衰减，以及低精度造成的破坏",
     ),
+    "lstm": Known(
+        "puna.lab.lstm_study",
+        "LstmStudy",
+        "the second article's LSTM reader, trained, beside the reader that Puna ships",
+        "第二篇文章的 LSTM 阅读器（经训练）与 Puna 自带阅读器的比较",
+    ),
+    "context": Known(
+        "puna.lab.context_study",
+        "ContextStudy",
+        "perplexity and passkey retrieval beyond the model's context, by RoPE scaling",
+        "超出模型上下文时各种 RoPE 缩放的困惑度与密钥检索",
+    ),
 }
 
 
