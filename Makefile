@@ -22,8 +22,9 @@ help:
 	@echo 'make test   install the development tools as well and run the tests'
 	@echo 'make lint   ruff, mypy and the import contract'
 	@echo 'make fuzz   open 200,000 broken files of every kind; goes on where it was stopped'
-	@echo 'make notebook   install JupyterLab as well and open the notebooks; make notebooks runs them all anew'
 	@echo 'make bench  install other programs into environments of their own and compare speed; writes build/bench'
+	@echo 'make notebook   install JupyterLab as well and open the notebooks'
+	@echo 'make notebooks  execute them all anew, in place'
 	@echo
 	@echo 'Settings: PYTHON=python3.12  another Python (3.11 or newer)'
 	@echo '          TORCH_INDEX=https://download.pytorch.org/whl/cpu'

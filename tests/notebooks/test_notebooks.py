@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -100,6 +101,13 @@ def test_it_is_explained_in_both_languages_and_links_lead_somewhere(path: Path) 
     assert sum("> **中文**" in text for text in words) >= 3
     for target in re.findall(r"\]\(([^)#]+)", "\n".join(words)):
         assert target.startswith("https://") or (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(("target", "runs"), [("notebook", b"-m jupyterlab"), ("notebooks", b"run_notebooks.py")])
+def test_make_has_targets(target: str, runs: bytes) -> None:
+    done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert runs in done.stdout
 
 
 def test_a_cell_that_fails_is_told(tmp_path: Path) -> None:
