@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "en": {
+        "study": "study",
+        "asks": "asks",
         "running": "running",
         "done": "{number}/{total} {piece}",
         "written": "written to {files}",
@@ -23,6 +25,8 @@ _WORDS = {
         "stopped": "stopped; the same command goes on",
     },
     "zh": {
+        "study": "研究",
+        "asks": "问题",
         "running": "进行中",
         "done": "{number}/{total} {piece}",
         "written": "已写入 {files}",
@@ -82,7 +86,7 @@ def lab(
         if as_json:
             print_json({"studies": titles})
         else:
-            print_table(["", ""], [[known, title] for known, title in titles.items()])
+            print_table([words["study"], words["asks"]], [[known, title] for known, title in titles.items()])
         return 0
     from puna.lab.runner import run_study
     from puna.lab.study import Setting

@@ -54,9 +54,7 @@ class _Scale:
 
 _SCALES = {
     "tiny": _Scale(Sizes(16, 2, 2, 1, 32), 6, 4, 24, 8, (1e-3, 1e-2), "text_lm/tinyshakespeare.txt.gz"),
-    "small": _Scale(
-        Sizes(64, 4, 4, 2, 176), 400, 16, 96, 128, (1e-3, 3e-3, 1e-2), "text_lm/tinyshakespeare.txt.gz"
-    ),
+    "small": _Scale(Sizes(64, 4, 4, 2, 176), 300, 12, 96, 64, (1e-3, 3e-3, 1e-2), "text_lm/tinyshakespeare.txt.gz"),
     "large": _Scale(
         Sizes(384, 8, 6, 2, 1024), 4000, 64, 256, 256, (3e-4, 1e-3, 3e-3), "text_lm/war_and_peace_en.txt.gz"
     ),

@@ -62,7 +62,7 @@ class _Scale:
 
 _SCALES = {
     "tiny": _Scale(Sizes(16, 2, 2, 1, 32), 4, 4, 3, 4, 3, 2, 8, 128, 3e-3),
-    "small": _Scale(Sizes(64, 2, 4, 4, 176), 900, 32, 10, 128, 300, 16, 64, 32768, 3e-3),
+    "small": _Scale(Sizes(64, 2, 4, 4, 176), 1500, 32, 8, 128, 400, 16, 64, 32768, 3e-3),
     "large": _Scale(Sizes(256, 6, 4, 4, 704), 10000, 128, 40, 512, 4000, 64, 256, 262144, 1e-3),
 }
 _TEXT, _WARMUP, _TEST_TOKENS = "text_lm/tinyshakespeare.txt.gz", 0.05, 4096
