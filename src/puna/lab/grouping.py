@@ -245,11 +245,16 @@ class _Trained:
 
     def _made(self, watch: Told) -> Path:
         """Give the folder of the model, which is trained if it is not there; a training that was stopped goes on."""
-        about = {"sizes": repr(self._scale), "data": self._texts.digest}
+        about = {
+            "sizes": repr(self._scale.sizes),
+            "recipe": repr(self._recipe),
+            "device": self._setting.device,
+            "data": self._texts.digest,
+        }
         path = self._setting.folder / f"seed-{self._seed}-{digest_of(about)[:12]}"
         if not path.exists():
             session = self._session(path, Base.made(self._scale.sizes, None, self._seed))
-            session.train(self._texts.base, None, about, self._watch(watch))
+            session.train(self._texts.base, None, {"data": self._texts.digest}, self._watch(watch))
             shutil.rmtree(session.work, ignore_errors=True)
         return path
 
