@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence, unpack_sequence
 
 from puna.lab.lstm import Batch, LstmClassifier, LstmReader
 from puna.lab.lstm_training import Course, Example, batches, learn, loss_of
@@ -30,11 +32,10 @@ def reader(**options):
     return LstmReader(WORDS, WIDTH, H, **options).eval()
 
 
-def direction(model, ids, suffix, state):
+def direction(model, ids, lstm, state):
     """Hochreiter and Schmidhuber 1997 with a forget gate, one word after the other, in float64."""
     w_in, w_state, b_in, b_state = (
-        getattr(model.lstm, f"{name}_l0{suffix}").double()
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        getattr(lstm, f"{name}_l0").double() for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     h, c = state or (torch.zeros(H, dtype=torch.float64), torch.zeros(H, dtype=torch.float64))
     states = []
@@ -50,9 +51,9 @@ def direction(model, ids, suffix, state):
 def expected(model, example):
     """Logits [S, 2] of one row, alone."""
     states, asked = [], []
-    for suffix, turn in (("", 1), ("_reverse", -1)):
-        _, last = direction(model, example.question[::turn], suffix, None)
-        found, _ = direction(model, example.text[::turn], suffix, last if model.carried else None)
+    for lstm, turn in ((model.forwards, 1), (model.backwards, -1)):
+        _, last = direction(model, example.question, lstm, None)
+        found, _ = direction(model, example.text[::turn], lstm, last if model.carried else None)
         states.append(torch.stack(found[::turn]))
         asked.append(last[0])
     weight, bias = model.linear.weight.double(), model.linear.bias.double()
@@ -88,6 +89,33 @@ def test_a_row_in_company_is_the_row_alone():
         torch.testing.assert_close(found[: len(each.text)], alone, atol=1e-6, rtol=1e-5)
 
 
+def test_values_and_gradients_are_those_of_packed_sequences():
+    """Torch's own way to keep padding out, one LSTM after the other."""
+    model, examples = reader(), rows(9, seed=6)
+    batch = Batch.of([each.pair for each in examples])
+
+    def packed(ids, lengths):
+        return pack_padded_sequence(model.embedding(ids), lengths, batch_first=True, enforce_sorted=False)
+
+    halves, ends = [], []
+    for lstm, turn in ((model.forwards, 1), (model.backwards, -1)):
+        turned = pad_sequence([torch.tensor(each.text[::turn]) for each in examples], batch_first=True)
+        _, state = lstm(packed(batch.questions, batch.asked))
+        states = unpack_sequence(lstm(packed(turned, batch.lengths), state)[0])
+        halves.append([each.flip(0) if turn < 0 else each for each in states])
+        ends.append(state[0][0])
+    asked = torch.cat(ends, 1)
+    labels = torch.tensor([each.labels for each in examples])
+    loss = 0.0
+    for n, pair in enumerate(zip(*halves, strict=True)):
+        joined = torch.cat((*pair, asked[n].expand(len(pair[0]), -1)), 1)
+        loss = loss + cross_entropy(model.linear(joined).T, labels[n], reduction="sum") / len(examples)
+    wanted = torch.autograd.grad(loss, list(model.parameters()))
+    found = torch.autograd.grad(ours := model.loss(batch, labels), list(model.parameters()))
+    torch.testing.assert_close(ours, loss)
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-4)
+
+
 @torch.no_grad()
 def test_states_only_concatenated_cannot_tell_questions_apart():
     example, other = rows(2, seed=2)
@@ -121,9 +149,13 @@ def test_classes_are_scored_from_the_last_states():
     found = model(Batch.of([each.pair for each in examples]))
     for each, logits in zip(examples, found, strict=True):
         last = [
-            direction(model, ids[::turn], suffix, None)[1][0]
-            for ids in (each.text, each.question)
-            for suffix, turn in (("", 1), ("_reverse", -1))
+            direction(model, ids, lstm, None)[1][0]
+            for ids, lstm in (
+                (each.text, model.forwards),
+                (each.text[::-1], model.backwards),
+                (each.question, model.forwards),
+                (each.question, model.backwards),
+            )
         ]
         wanted = model.linear.weight.double() @ torch.cat(last) + model.linear.bias.double()
         torch.testing.assert_close(logits.double(), wanted, atol=1e-5, rtol=1e-5)

@@ -34,7 +34,7 @@ class Size:
 
 SIZES = {
     "tiny": Size({"en": 12, "zh": 12}, 4, 8, 8, Course(2, rows=4)),
-    "small": Size({"en": 4000, "zh": 2500}, 100, 96, 96, Course(8)),
+    "small": Size({"en": 3000, "zh": 1500}, 100, 96, 96, Course(6)),
     "large": Size({"en": None, "zh": None}, 500, 128, 192, Course(20, patience=3)),
 }
 

@@ -49,14 +49,14 @@ STUDIES: dict[str, Known] = {
     "lstm": Known(
         "puna.lab.lstm_study",
         "LstmStudy",
-        "the second article's LSTM reader, trained, beside the reader that Puna ships",
-        "第二篇文章的 LSTM 阅读器（经训练）与 Puna 自带阅读器的比较",
+        "how well does the second article's LSTM reader answer, beside the reader that Puna ships",
+        "第二篇文章的 LSTM 阅读器答得如何，与 Puna 自带的阅读器相比",
     ),
     "context": Known(
         "puna.lab.context_study",
         "ContextStudy",
-        "perplexity and passkey retrieval beyond the model's context, by RoPE scaling",
-        "超出模型上下文时各种 RoPE 缩放的困惑度与密钥检索",
+        "which RoPE scaling reads on beyond the model's context: linear, NTK-aware, dynamic NTK, YaRN, none",
+        "哪种 RoPE 缩放能读到模型上下文之外：线性、NTK、动态 NTK、YaRN、无",
     ),
 }
 
