@@ -2,13 +2,13 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help ask test lint bench fuzz FORCE
+.PHONY: help ask test lint bench fuzz notebook notebooks FORCE
 
 # Any Python from 3.11 on: make ask PYTHON=/path/to/python3
 PYTHON ?=
 # An index that has torch without CUDA, for Linux: make ask TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# More arguments for pytest, puna bench or the fuzzer: make test ARGS="tests/rank -x", make fuzz ARGS="--seed 2"
+# More arguments for pytest, puna bench, JupyterLab or the fuzzer: make test ARGS="tests/rank -x", make fuzz ARGS="--seed 2"
 ARGS ?=
 
 VENV := .venv
@@ -23,6 +23,8 @@ help:
 	@echo 'make lint   ruff, mypy and the import contract'
 	@echo 'make fuzz   open 200,000 broken files of every kind; goes on where it was stopped'
 	@echo 'make bench  install other programs into environments of their own and compare speed; writes build/bench'
+	@echo 'make notebook   install JupyterLab as well and open the notebooks'
+	@echo 'make notebooks  execute them all anew, in place'
 	@echo
 	@echo 'Settings: PYTHON=python3.12  another Python (3.11 or newer)'
 	@echo '          TORCH_INDEX=https://download.pytorch.org/whl/cpu'
@@ -51,6 +53,14 @@ bench: $(VENV)/plot.stamp
 	@$(BIN)/puna pull > /dev/null
 	@$(if $(TORCH_INDEX),PIP_EXTRA_INDEX_URL=$(TORCH_INDEX)) $(BIN)/puna bench -o build/bench $(ARGS)
 
+notebook: $(VENV)/notebook.stamp
+	@$(BIN)/puna pull > /dev/null
+	@$(BIN)/python -m jupyterlab notebooks $(ARGS)
+
+notebooks: $(VENV)/notebook.stamp
+	@$(BIN)/puna pull > /dev/null
+	@$(BIN)/python notebooks/run_notebooks.py $(ARGS)
+
 # A stamp is written after everything before it has worked, so an interrupted step is done again.
 $(VENV)/core.stamp: $(SETTINGS) $(VENV)/made.stamp
 	@echo 'installing Puna and torch into $(VENV), once; this takes minutes'
@@ -61,6 +71,11 @@ $(VENV)/plot.stamp: $(SETTINGS) $(VENV)/made.stamp
 	@echo 'installing Puna, torch and Matplotlib into $(VENV), once; this takes minutes'
 	@$(INSTALL) -e '.[plot]'
 	@touch $(VENV)/core.stamp $@
+
+$(VENV)/notebook.stamp: $(SETTINGS) $(VENV)/made.stamp
+	@echo 'installing Puna, torch and JupyterLab into $(VENV), once; this takes minutes'
+	@$(INSTALL) -e '.[notebook]'
+	@touch $(VENV)/core.stamp $(VENV)/plot.stamp $@
 
 $(VENV)/dev.stamp: $(SETTINGS) $(VENV)/made.stamp
 	@echo 'installing Puna, torch and the development tools into $(VENV), once; this takes minutes'
