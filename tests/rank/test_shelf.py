@@ -310,3 +310,13 @@ def test_growth_that_is_interrupted_changes_nothing(monkeypatch: pytest.MonkeyPa
         cache.reserve(40)
     keys, values = cache.stores
     assert keys.shape == values.shape == torch.Size([3, 3, 32, 8])
+
+
+def test_empty_sections_are_none() -> None:
+    """A damaged vocabulary may lack all that a section has."""
+    llama, tokens = model(), list(range(4, 40))
+    plain = opened(Shelf(llama), tokens, [10, 20])
+    shelf = Shelf(llama)
+    shelf.read_ahead(tokens[:20], [0, 10, 10, 20, 20])
+    assert same(opened(shelf, tokens, [0, 10, 10, 20, 20]), plain)
+    Shelf(llama).read_ahead(tokens, [0, 0])

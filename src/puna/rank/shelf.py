@@ -50,8 +50,8 @@ class Shelf:
 
     @torch.inference_mode()
     def read(self, tokens: Sequence[int], cuts: Sequence[int] = ()) -> Reading:
-        """Read a prompt whose sections end at `cuts` (rising, inside the prompt) and at its end."""
-        tokens, cuts = list(tokens), [cut for cut in cuts if 0 < cut < len(tokens)]
+        """Read a prompt whose sections end at `cuts` (rising, inside the prompt) and at its end; empty ones are none."""
+        tokens, cuts = list(tokens), list(dict.fromkeys(cut for cut in cuts if 0 < cut < len(tokens)))
         self._close()
         cache = self._sections(tokens, cuts, len(tokens)).share()
         self._open = Reading(self.model, cache, tokens[cache.length :])
@@ -61,7 +61,8 @@ class Shelf:
     def read_ahead(self, tokens: Sequence[int], cuts: Sequence[int]) -> None:
         """Read the sections of a prompt that end at `cuts`, for what will stand behind them."""
         self._close()
-        self._sections(list(tokens), list(cuts), cuts[-1])
+        if cuts := list(dict.fromkeys(cut for cut in cuts if cut)):
+            self._sections(list(tokens), cuts, cuts[-1])
 
     def _close(self) -> None:
         """End the open reading, so that it cannot pass for another of the same length, nor hold memory."""
