@@ -12,7 +12,7 @@ import pytest
 from puna.answer.inquiry import _TOLERANCE
 from puna.answer.prompt import ENGLISH, Prompts
 from puna.answer.reader import Reader
-from puna.answer.sentences import sentences
+from puna.tokens.sentences import sentences
 from puna.answer.spans import in_one_line, spans, spans_within
 from puna.answer.types import Answers, Source
 from puna.errors import InputError

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from puna.answer.sentences import line_of, sentence_at
+from puna.tokens.sentences import line_of, sentence_at
 from puna.answer.types import Answer, Evidence, Passage, Source, Support
 
 _SUPPORTS = 10  # sentences told for an answer

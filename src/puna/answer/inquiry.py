@@ -10,7 +10,7 @@ from puna.answer.mixture import Window, log, log_sum
 from puna.answer.normalise import normalised
 from puna.answer.pointed import pointed
 from puna.answer.prompt import Prompt, Prompts
-from puna.answer.sentences import sentences
+from puna.tokens.sentences import sentences
 from puna.answer.settings import Settings
 from puna.answer.spans import in_one_line, spans_within
 from puna.answer.types import Passage, Source, Support
