@@ -23,7 +23,10 @@ def every_text(model: Llama, prompt: list[int], longest: int, beams: Beams) -> l
     """Score every sequence of at most `longest` tokens, best first."""
     texts = [text for n in range(longest + 1) for text in itertools.product(range(LAST), repeat=n)]
     scored = score(read(model, prompt), [list(text) for text in texts], end=LAST)
-    values = [(beams.score(float(each.double().sum()), len(text) + 1), text) for each, text in zip(scored, texts)]
+    values = [
+        (beams.score(float(each.double().sum()), len(text) + 1), text)
+        for each, text in zip(scored, texts, strict=True)
+    ]
     return sorted(values, reverse=True)
 
 
@@ -172,11 +175,16 @@ def test_nothing_is_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_sliding_window_sees_positions_not_places() -> None:
     """Tokens of a branch stand far from their parents in the cache, and near them in the text."""
-    config = {"vocab_size": 12, "model_type": "mistral", "sliding_window": 6, "architectures": ["MistralForCausalLM"]}
+    config = {
+        "vocab_size": 12,
+        "model_type": "mistral",
+        "sliding_window": 6,
+        "architectures": ["MistralForCausalLM"],
+    }
     model = Llama(LlamaConfig.from_dict({**BASE, **config, "hidden_act": "silu"}))
     torch.manual_seed(3)
     for name, parameter in model.named_parameters():
-        parameter.data.normal_(1.0 if "norm" in name else 0.0, 0.3 if parameter.ndim == 1 else 0.3)
+        parameter.data.normal_(1.0 if "norm" in name else 0.0, 0.3)
     model.eval().requires_grad_(False)
     assert model.config.window == 6
     rng = random.Random(1)
@@ -222,7 +230,9 @@ def test_limits_of_each_prompt_and_of_the_context() -> None:
     search = BeamSearch(model, [1, 2, 3], end=END)
     assert search.room == 9
     found = search([[5] * 9, [5] * 4, [5]], Beams(2, 3, 0.0, 50), limits=[50, 50, 2])
-    assert [max(len(each.tokens) for each in one.hypotheses) <= most for one, most in zip(found, (1, 5, 2))] == [True] * 3
+    assert [
+        max(len(each.tokens) for each in one.hypotheses) <= most for one, most in zip(found, (1, 5, 2), strict=True)
+    ] == [True] * 3
     with pytest.raises(InputError) as caught:
         search([[5] * 10], Beams())
     assert caught.value.code == "E-PROMPT-LONG"
@@ -284,7 +294,9 @@ def test_with_the_default_models_own_kernels(default_bf16, default_tokenizer) ->
     """Through `puna.native` where it computes: the same scores as of scoring, alone or in company."""
     tokenizer = default_tokenizer
     prefix = tokenizer.encode("English: I am here.\nFrench: Je suis là.\n\n")
-    prompts = [tokenizer.encode(f"English: {text}\nFrench:", start=False) for text in ("Good day.", "Who came home?")]
+    prompts = [
+        tokenizer.encode(f"English: {text}\nFrench:", start=False) for text in ("Good day.", "Who came home?")
+    ]
     end = tokenizer.encode("\n\nEnglish:", start=False)[0]
     search, beams = BeamSearch(default_bf16, prefix, end=end), Beams(4, 4, 0.0, 20)
     found: list[Written] = search(prompts, beams)

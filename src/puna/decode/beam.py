@@ -44,7 +44,7 @@ class Beams:
 
     def score(self, log_probability: float, tokens: int) -> float:
         """Give the score of a text of so many tokens, the end token counted."""
-        return log_probability / ((5 + tokens) / 6) ** self.alpha
+        return log_probability / float(((5 + tokens) / 6) ** self.alpha)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,9 @@ class _Tree(Cache):
         for start in range(0, len(tokens), CHUNK):
             stop = min(start + CHUNK, len(tokens))
             seen = mask[start:stop, : before + stop]
-            parts.append(model(tokens[start:stop].to(device), positions[start:stop].to(device), self, seen.to(device)))
+            parts.append(
+                model(tokens[start:stop].to(device), positions[start:stop].to(device), self, seen.to(device))
+            )
             self._branches = torch.cat((self._branches, positions[start:stop]))
         return torch.cat(parts)
 

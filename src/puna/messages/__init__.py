@@ -15,6 +15,7 @@ from puna.messages import (
     pull,
     tokens,
     train,
+    translate,
     weights,
 )
 from puna.messages.message import Message
@@ -32,6 +33,7 @@ MESSAGES: dict[str, Message] = {
     **evaluate.MESSAGES,
     **export.MESSAGES,
     **train.MESSAGES,
+    **translate.MESSAGES,
     **bench.MESSAGES,
     **kept.MESSAGES,
 }
