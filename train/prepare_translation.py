@@ -2,25 +2,21 @@
 
     python train/prepare_translation.py OUT
 
-The pairs are Tatoeba's. Some of its Chinese is in traditional characters, most in simplified ones; a translator that had
-learned both would mix them, so the former are left out. Which characters are traditional is told by two sets: they are
-common in DRCD (Taiwan) and nearly absent from CMRC 2018 (mainland). Test rows keep all; a sentence with several
-translations in the test half has them as further references.
+The pairs are Tatoeba's, everyday sentences in simplified characters; no sentence is in two of its parts. A sentence with
+several translations has, in the test rows, all of them as references.
 """
 
 import gzip
 import json
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
 DATA = Path(os.environ.get("PUNA_DATA", "../shared/data"))
-RARER = 30  # times, in CMRC 2018, is a traditional character at least
-SEEN = 3  # times, in DRCD
+VALID = 300  # rows to choose by
 
 
 def load(name: str) -> list[Row]:
@@ -34,13 +30,6 @@ def save(folder: Path, name: str, rows: Iterable[Row]) -> None:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     print(f"{name}: {len(rows)} rows")
-
-
-def traditional(taiwan: Iterable[str], mainland: Iterable[str]) -> set[str]:
-    """Give the characters that one kind of text has often, and the other hardly ever."""
-    there, here = Counter("".join(taiwan)), Counter("".join(mainland))
-    share = sum(here.values()) / max(1, sum(there.values()))
-    return {char for char, count in there.items() if count >= SEEN and count * share > RARER * here[char]}
 
 
 def pair(row: Row) -> Row:
@@ -64,14 +53,8 @@ def referenced(rows: Iterable[Row]) -> list[Row]:
 
 def main(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    old = traditional(
-        (row["context"] for row in load("drcd/dev")), (row["context"] for row in load("cmrc2018/train"))
-    )
-    for name, part in (("train", "train"), ("valid", "dev")):
-        rows = [pair(row) for row in load(f"tatoeba_en_zh/{part}")]
-        plain = [row for row in rows if not old & set(row["tgt"])]
-        print(f"{part}: {len(rows) - len(plain)} rows in traditional characters left out")
-        save(out, name, plain[:300] if name == "valid" else plain)
+    save(out, "train", map(pair, load("tatoeba_en_zh/train")))
+    save(out, "valid", list(map(pair, load("tatoeba_en_zh/dev")))[:VALID])
     test = [pair(row) for row in load("tatoeba_en_zh/test")]
     save(out, "test-en-zh", referenced(test))
     save(out, "test-zh-en", referenced(turned(row) for row in test))

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 : "${PUNA_DATA:?the folder of the data sets}"
 work=$1
 rows=$work/rows
-shipped=${PUNA_SHIPPED:-src/puna/translators}/SmolLM2-135M-Instruct
+shipped=src/puna/translators/SmolLM2-135M-Instruct
 mkdir -p "$work"
 
 if [ ! -d "$rows" ]; then
@@ -24,7 +24,7 @@ mkdir -p "$shipped"
 cp "$work/translator"/{adapter_config.json,adapter_model.safetensors,puna.json} "$shipped"
 for direction in en-zh zh-en; do
     [ -s "$work/test-$direction.json" ] || {
-        puna eval translate "$rows/test-$direction.jsonl" --limit "${PUNA_LIMIT:-1000}" --adapter "$work/translator" --json \
+        puna eval translate "$rows/test-$direction.jsonl" --limit 300 --adapter "$work/translator" --json \
             > "$work/test-$direction.part"
         mv "$work/test-$direction.part" "$work/test-$direction.json"
     }
