@@ -173,7 +173,12 @@ def test_a_named_source_is_not_questioned(translator: Translator) -> None:
 def test_fields(translator: Translator) -> None:
     found = next(translator.translate(["Go on. I see."], "zh", wanted=Wanted(n_best=2, back=1.0))).to_dict()
     assert list(found) == ["source", "from", "to", "text", "candidates", "sentences", "model"]
-    assert (found["source"], found["from"], found["to"], found["text"]) == ("Go on. I see.", "en", "zh", "走吧。我懂。")
+    assert (found["source"], found["from"], found["to"], found["text"]) == (
+        "Go on. I see.",
+        "en",
+        "zh",
+        "走吧。我懂。",
+    )
     names = {"text", "log_probability", "score", "back", "complete", "probability"}
     assert all(set(each) == names for each in found["candidates"])
     assert [(each["source"], each["start"], each["end"]) for each in found["sentences"]] == [

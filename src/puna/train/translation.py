@@ -45,11 +45,24 @@ def read_pairs(paths: Sequence[Path], valid: Path | None, *, strict: bool, seed:
     if valid is not None:
         held, others = read_usable([valid], pair_row, strict=strict)
         return Pairs(rows, held, wrong + others)
-    learned, held = hold_back(rows, seed, key=lambda row: row.source)
-    known = {row.targets[0] for row in held}
-    held += [row for row in learned if row.targets[0] in known]
-    kept = [row for row in learned if row.targets[0] not in known]
-    return Pairs(kept, held, wrong) if kept else Pairs(rows, [], wrong)
+    family = _families(rows)
+    return Pairs(*hold_back(rows, seed, key=lambda row: family[row.source]), wrong)
+
+
+def _families(rows: Sequence[PairRow]) -> dict[str, str]:
+    """Give, for each text, the first of all those that pairs connect it with."""
+    first = {text: text for row in rows for text in (row.source, row.targets[0])}
+
+    def of(text: str) -> str:
+        while first[text] != text:
+            first[text] = first[first[text]]
+            text = first[text]
+        return text
+
+    for row in rows:
+        one, other = sorted((of(row.source), of(row.targets[0])))
+        first[other] = one
+    return {text: of(text) for text in first}
 
 
 def pair_passages(
