@@ -36,9 +36,12 @@ class Beams:
     max_tokens: int = 256
 
     def __post_init__(self) -> None:
-        for code, value in (("E-BEAMS", self.width), ("E-N-BEST", self.n_best), ("E-MAX-TOKENS", self.max_tokens)):
-            if type(value) is not int or value < 1:
-                raise InputError(code, value=value)
+        if not _count(self.width):
+            raise InputError("E-BEAMS", value=self.width)
+        if not _count(self.n_best):
+            raise InputError("E-N-BEST", value=self.n_best)
+        if not _count(self.max_tokens):
+            raise InputError("E-MAX-TOKENS", value=self.max_tokens)
         if type(self.alpha) not in (int, float) or not 0 <= self.alpha < math.inf:
             raise InputError("E-ALPHA", value=self.alpha)
 
@@ -292,3 +295,7 @@ class _Hunt:
 
     def _decided(self, hope: float) -> bool:
         return len(self.ended) == self.settings.n_best and self.ended[0][0] >= hope
+
+
+def _count(value: object) -> bool:
+    return type(value) is int and value > 0
