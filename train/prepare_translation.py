@@ -45,10 +45,11 @@ def referenced(rows: Iterable[Row]) -> list[Row]:
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row["src"], []).append(row)
-    return [
-        {**each[0], "tgt_alt": list(dict.fromkeys(row["tgt"] for row in each[1:]))} if each[1:] else each[0]
-        for each in found.values()
-    ]
+    merged = []
+    for same in found.values():
+        first, *others = dict.fromkeys(row["tgt"] for row in same)
+        merged.append({**same[0], "tgt": first, **({"tgt_alt": others} if others else {})})
+    return merged
 
 
 def main(out: Path) -> None:
