@@ -62,6 +62,15 @@ def test_what_is_proven_is_so_and_no_bound_is_passed(seed: int) -> None:
             assert texts[:top] == [text for _, text in best[:top]]
 
 
+@pytest.mark.parametrize("least", [1, 2, 4])
+def test_no_text_is_too_short(least: int) -> None:
+    model = make_pair(SMALL, seed=2).puna
+    beams = Beams(LAST**4, 10, 0.6, 4, least)
+    (found,) = BeamSearch(model, [1], end=LAST)([[2, 3]], beams)
+    best = [text for _, text in every_text(model, [1, 2, 3], 4, beams) if len(text) >= least]
+    assert [tuple(each.tokens) for each in found.hypotheses] == best[:10]
+
+
 def unstopped(model: Llama, prompt: list[int], beams: Beams) -> list[tuple[int, ...]]:
     """The same search in the plainest way, which never stops before the greatest length."""
     scores = {}
@@ -272,6 +281,8 @@ def test_an_interrupted_search_leaves_the_next_one_right(monkeypatch: pytest.Mon
         ({"alpha": math.nan}, "E-ALPHA"),
         ({"alpha": math.inf}, "E-ALPHA"),
         ({"max_tokens": 0}, "E-MAX-TOKENS"),
+        ({"min_tokens": -1}, "E-MIN-TOKENS"),
+        ({"max_tokens": 3, "min_tokens": 4}, "E-MIN-TOKENS"),
     ],
 )
 def test_settings_without_meaning(options: dict, code: str) -> None:

@@ -37,7 +37,7 @@ _WORDS = {
 @limit_option
 @seed_option
 @click.option("--beams", type=int, default=4, show_default=True, help="Unfinished translations kept at a step.")
-@click.option("--alpha", type=float, default=0.6, show_default=True, help="As for puna translate.")
+@click.option("--alpha", type=float, default=0.0, show_default=True, help="As for puna translate.")
 @click.option("--rerank", is_flag=True, help="Weigh in how probable the text is given its translation.")
 @click.option("--lambda", "weight", type=float, default=1.0, show_default=True, help="Its weight, with --rerank.")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Rows side by side.")

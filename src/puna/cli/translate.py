@@ -44,7 +44,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 @click.option("--n-best", type=int, default=1, show_default=True, help="Give so many translations of each.")
 @click.option("--beams", type=int, default=4, show_default=True, help="Unfinished translations kept at a step.")
 @click.option(
-    "--alpha", type=float, default=0.6, show_default=True,
+    "--alpha", type=float, default=0.0, show_default=True,
     help="How much longer translations are favoured; 0: probabilities as they are.",
 )  # fmt: skip
 @click.option("--rerank", is_flag=True, help="Weigh in how probable the text is given its translation.")

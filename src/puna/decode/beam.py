@@ -27,13 +27,14 @@ class Beams:
 
     width: how many unfinished texts are kept at a step. n_best: how many finished ones are wanted. alpha: a score is the
     log-probability over ((5 + tokens) / 6)^alpha, the end token counted; 0 compares probabilities as they are, more
-    favours longer texts. max_tokens: of a text, its end token not counted.
+    favours longer texts. min_tokens, max_tokens: of a text, its end token not counted; shorter ones are no texts here.
     """
 
     width: int = 4
     n_best: int = 1
     alpha: float = 0.0
     max_tokens: int = 256
+    min_tokens: int = 0
 
     def __post_init__(self) -> None:
         if not _count(self.width):
@@ -42,6 +43,8 @@ class Beams:
             raise InputError("E-N-BEST", value=self.n_best)
         if not _count(self.max_tokens):
             raise InputError("E-MAX-TOKENS", value=self.max_tokens)
+        if self.min_tokens != 0 and not (_count(self.min_tokens) and self.min_tokens <= self.max_tokens):
+            raise InputError("E-MIN-TOKENS", value=self.min_tokens, most=self.max_tokens)
         if type(self.alpha) not in (int, float) or not 0 <= self.alpha < math.inf:
             raise InputError("E-ALPHA", value=self.alpha)
 
@@ -74,7 +77,7 @@ class Written:
     bound: float
 
     def proves(self, top: int = 1) -> bool:
-        """Tell whether the first `top` are surely the best of all texts that are not too long."""
+        """Tell whether the first `top` are surely the best of all texts that are neither too short nor too long."""
         return len(ended := [each for each in self.hypotheses if each.ended]) >= top and (
             ended[top - 1].score >= self.bound
         )
@@ -250,7 +253,7 @@ class _Hunt:
         """Take a step; `ends`, `values` and `ids` are of the open beams, the first of which has the row `row`."""
         for beam, end in zip(self.open, ends, strict=True):
             total, size = beam.value + end, len(beam.tokens) + 1
-            if total > -math.inf:
+            if total > -math.inf and len(beam.tokens) >= self.settings.min_tokens:
                 self._finish(Hypothesis(beam.tokens, total, self.settings.score(total, size)))
         if len(self.open[0].tokens) >= self.limit:
             self.over, self.open = self.open, []

@@ -37,6 +37,10 @@ MESSAGES: dict[str, Message] = {
         ("the number of beams is {value}, wanted a whole number from 1", "4 is the default; 1 is greedy"),
         ("束的数目为 {value}，应为不小于 1 的整数", "默认为 4；1 即贪心"),
     ),
+    "E-MIN-TOKENS": Message(
+        ("the least number of tokens is {value}, wanted a whole number from 0 to {most}", "0 is the default"),
+        ("最小词元数为 {value}，应为 0 到 {most} 的整数", "默认为 0"),
+    ),
     "E-N-BEST": Message(
         ("the number of texts wanted is {value}, wanted a whole number from 1", "--n-best 1 gives the best alone"),
         ("所要的结果数为 {value}，应为不小于 1 的整数", "--n-best 1 只给出最好的一个"),
