@@ -98,6 +98,25 @@ def test_the_shipped_reader_reads_and_nothing_else(tiny: Path, shipped: Path) ->
     assert given.generate("Who?", max_tokens=30).tokens != plain.generate("Who?", max_tokens=30).tokens
 
 
+def test_the_shipped_translator_is_found_as_the_reader_is(
+    tiny: Path, shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder of its own, by the model's sha256; `ask` does not read with it."""
+    translators = tmp_path / "translators"
+    monkeypatch.setattr(adapters, "TRANSLATORS", translators)
+    assert (puna.load(tiny, adapter="translator").name, puna.load(tiny, adapter="translator").examples) == (
+        "tiny",
+        True,
+    )
+    make(tiny, translators / "another", 5, base={"name": "x", "sha256": "ab" * 32, "size": tiny.stat().st_size})
+    assert puna.load(tiny, adapter="translator").name == "tiny"
+    own = make(tiny, translators / "own", 4, base=base_of(tiny), prompt={"examples": False})
+    reader = puna.load(tiny, adapter="translator")
+    assert reader.name == f"tiny+own-{read_adapter(own).digest[:8]}"
+    assert reader.examples is False
+    assert puna.load(tiny).name == f"tiny+reader-{read_adapter(shipped).digest[:8]}"
+
+
 def test_plain_weights_are_loaded_when_they_are_asked_and_once(
     tiny: Path, shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

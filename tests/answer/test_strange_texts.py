@@ -12,11 +12,11 @@ import pytest
 from puna.answer.inquiry import _TOLERANCE
 from puna.answer.prompt import ENGLISH, Prompts
 from puna.answer.reader import Reader
-from puna.answer.sentences import sentences
 from puna.answer.spans import in_one_line, spans, spans_within
 from puna.answer.types import Answers, Source
 from puna.errors import InputError
 from puna.llama.model import Llama
+from puna.tokens.sentences import sentences
 from puna.tokens.tokenizer import Tokenizer
 from tests.oracle.tiny import make_pair
 from tests.tokens.vocabularies import byte_level_metadata, train_byte_level

@@ -1,4 +1,4 @@
-"""Which adapter a model reads with: one of the user's, or the reader that Puna brings for this model."""
+"""Which adapter a model works with: one of the user's, or the reader or translator that Puna brings for this model."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,8 +11,10 @@ from puna.weights.gguf_adapter import calibration_of, open_adapter
 from puna.weights.safetensors_header import read_json
 
 SHIPPED = "shipped"
+TRANSLATOR = "translator"
 WEIGHT = 0.5  # of a pointer, where the adapter does not say
 READERS = Path(__file__).parents[1] / "readers"  # a folder for each; there may be none
+TRANSLATORS = READERS.with_name("translators")  # likewise
 
 
 class Chosen(NamedTuple):
@@ -25,14 +27,15 @@ class Chosen(NamedTuple):
 def choose_adapter(
     wanted: str | Path | None, model: str, size: int, config: Mapping[str, Any], digest: Callable[[], str]
 ) -> Chosen | None:
-    """Give the adapter of a folder or file, or for "shipped" Puna's own reader of this model, None if there is none.
+    """Give the adapter of a folder or file; for "shipped" and "translator" Puna's own for this model, None without one.
 
     `model`, `size`, `config`, `digest`: the model's name, bytes, configuration and sha256; it is hashed only where that
     decides. Raises ModelFileError for what is no adapter, or one of another model.
     """
     if wanted is None:
         return None
-    path = _shipped(size, digest) if wanted == SHIPPED else Path(wanted)
+    own = {SHIPPED: READERS, TRANSLATOR: TRANSLATORS}.get(wanted) if isinstance(wanted, str) else None
+    path = Path(wanted) if own is None else _shipped(own, size, digest)
     if path is None:
         return None
     adapter = open_adapter(path, config)
@@ -56,9 +59,9 @@ def pointer_of(adapter: Adapter, width: int) -> Pointer | None:
     return Pointer(question, text, nowhere, float(weight)) if weight else None
 
 
-def _shipped(size: int, digest: Callable[[], str]) -> Path | None:
-    """Find the reader for a model among Puna's own; models of another size are told apart without a hash."""
-    for path in sorted(READERS.glob(f"*/{ABOUT}")):
+def _shipped(own: Path, size: int, digest: Callable[[], str]) -> Path | None:
+    """Find the adapter for a model among Puna's own; models of another size are told apart without a hash."""
+    for path in sorted(own.glob(f"*/{ABOUT}")):
         about = read_json(path)
         check_about(path, about)
         base = about.get("base") or {}

@@ -10,7 +10,6 @@ from puna.answer.mixture import Window, log, log_sum
 from puna.answer.normalise import normalised
 from puna.answer.pointed import pointed
 from puna.answer.prompt import Prompt, Prompts
-from puna.answer.sentences import sentences
 from puna.answer.settings import Settings
 from puna.answer.spans import in_one_line, spans_within
 from puna.answer.types import Passage, Source, Support
@@ -19,6 +18,7 @@ from puna.rank.pointer import Pointer
 from puna.rank.score import Reading, read, score
 from puna.rank.search import Search
 from puna.rank.shelf import Shelf
+from puna.tokens.sentences import sentences
 
 LONGEST = 64  # tokens of a span; what is longer is no word but a key, a picture or noise
 _TOLERANCE = 0.1  # of the known probability may be unvisited: what is printed then hardly depends on --top

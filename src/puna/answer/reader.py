@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal, Unpack
 
-from puna.answer.adapters import SHIPPED, Chosen, choose_adapter, pointer_of
+from puna.answer.adapters import SHIPPED, TRANSLATOR, Chosen, choose_adapter, pointer_of
 from puna.answer.calibration import Calibration, load_calibration
 from puna.answer.checks import check, sources_of
 from puna.answer.evidence import explained
@@ -52,7 +52,8 @@ def load(
     `adapter`: a LoRA adapter's folder or GGUF file; None for the model as it is; "shipped" reads texts with the reader
     that Puna brings for this model, if it brings one, while `rank` and `generate`, which ask what the model itself knows,
     go without it (they load the plain weights when they are first called). A whole model's folder that was trained to
-    read brings its own prompt and pointer, which "shipped" stands for as well.
+    read brings its own prompt and pointer, which "shipped" stands for as well. "translator" is Puna's translator of this
+    model, if it brings one, for `puna.tasks.translate`.
     `device`: "cpu", "cuda" or "cuda:N"; None is a GPU where there is one. What it reads is kept for further questions,
     in at most `memory` bytes; and with `keep` also on disk, for other processes: in the user's cache, or in a folder of
     yours (a `KeptFolder` says how much that may take).
@@ -96,7 +97,7 @@ def load(
             plain=plain,
         )
 
-    own = read_own(path) if adapter == SHIPPED else None
+    own = read_own(path) if adapter in (SHIPPED, TRANSLATOR) else None
     if own is not None:
         return made(Chosen(own, path / CALIBRATION))
     chosen = choose_adapter(adapter, name, checkpoint.size_bytes, checkpoint.config, digest)
@@ -129,7 +130,7 @@ class Reader:
         self._pointer = pointer
         if pointer:
             model.take_notes(pointer.notes)
-        self._examples, self._calibration, self._plain = examples, calibration, plain
+        self.examples, self._calibration, self._plain = examples, calibration, plain
         self._shelf = Shelf(model, memory=memory, files=files)
 
     @cached_property
@@ -299,7 +300,7 @@ class Reader:
         """Give the prompts and how many tokens of text fit beside them: without examples in a very short context."""
         context = self.model.config.context
         room, least = room_of(context), min(OVERLAP, context) // 4
-        prompts = Prompts(self.tokenizer, wording or wording_for(question), question, self._examples)
+        prompts = Prompts(self.tokenizer, wording or wording_for(question), question, self.examples)
         if prompts.overhead + room + least > context:
             prompts = replace(prompts, examples=False)
         if prompts.overhead + room + least > context:

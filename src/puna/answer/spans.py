@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from puna.answer.sentences import sentences
+from puna.tokens.sentences import sentences
 
 # Scripts written without spaces: every character is a unit of its own.
 _UNSPACED = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from puna.answer.sentences import sentences
+from puna.tokens.sentences import sentences
 from puna.tokens.tokenizer import Tokenizer
 
 WINDOW = 1024  # tokens of text read at once, less where the model's context is shorter

@@ -4,6 +4,7 @@ import click
 
 from puna.cli.eval_choice import choice
 from puna.cli.eval_qa import qa
+from puna.cli.eval_translate import translate
 
 
 @click.group(short_help="Measure on labelled rows.")
@@ -13,3 +14,4 @@ def eval() -> None:
 
 eval.add_command(choice)
 eval.add_command(qa)
+eval.add_command(translate)

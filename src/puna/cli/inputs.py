@@ -2,7 +2,7 @@
 
 import codecs
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,9 @@ reader_option = _adapter_option(
     "shipped", "the reader that comes with Puna for the model, if any; none: the model as it is"
 )
 adapter_option = _adapter_option(None, "none")
+translator_option = _adapter_option(
+    "translator", "the translator that comes with Puna for the model, if any; none: the model as it is"
+)
 limit_option = click.option("--limit", type=click.IntRange(min=1), help="Ask only so many, drawn at random.")
 seed_option = click.option("--seed", default=0, show_default=True, help="Another seed draws other rows.")
 normalise_option = click.option(
@@ -77,6 +80,19 @@ def read_sources(texts: tuple[str, ...], files: tuple[str, ...], encoding: str) 
     return found
 
 
+def read_lines(files: Sequence[str], encoding: str) -> Iterator[str]:
+    """Give the lines of files without their ends; those of standard input ("-") as they come. Raises InputError."""
+    for name in dict.fromkeys(files):
+        if name != "-" or encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32")):
+            lines = _decode("stdin" if name == "-" else name, _bytes(name), encoding).split("\n")
+            yield from (line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1]))
+            continue
+        byte = 0
+        for number, raw in enumerate(sys.stdin.buffer):
+            yield _decode("stdin", raw, encoding, byte, number).removesuffix("\n").removesuffix("\r")
+            byte += len(raw)
+
+
 def _bytes(name: str) -> bytes:
     if name == "-":
         return sys.stdin.buffer.read()
@@ -89,15 +105,18 @@ def _bytes(name: str) -> bytes:
         raise InputError("E-FILE-READ", path=name, reason=str(reason).lower()) from None
 
 
-def _decode(name: str, raw: bytes, encoding: str) -> str:
-    """Decode strictly; a byte order mark is no part of the text. Line ends stay as they are: offsets count them."""
+def _decode(name: str, raw: bytes, encoding: str, before: int = 0, lines: int = 0) -> str:
+    """Decode strictly; a byte order mark is no part of the text. Line ends stay as they are: offsets count them.
+
+    before, lines: bytes and lines that were read of the same file already.
+    """
     try:
         codec = codecs.lookup(encoding)
-        text = raw.decode("utf-8-sig" if codec.name == "utf-8" else encoding)
+        text = raw.decode("utf-8-sig" if codec.name == "utf-8" and not before else encoding)
     except UnicodeError as error:
         byte = getattr(error, "start", 0)
-        line = raw.count(b"\n", 0, byte) + 1
-        raise InputError("E-ENCODING", path=name, encoding=encoding, byte=byte, line=line) from None
+        line = lines + raw.count(b"\n", 0, byte) + 1
+        raise InputError("E-ENCODING", path=name, encoding=encoding, byte=before + byte, line=line) from None
     except (LookupError, TypeError, ValueError):  # unknown, or a codec that is not of text
         raise InputError("E-ENCODING-UNKNOWN", encoding=encoding) from None
     return text

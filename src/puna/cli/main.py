@@ -29,6 +29,7 @@ _COMMANDS = (
     "ask",
     "rank",
     "generate",
+    "translate",
     "calibrate",
     "eval",
     "train",

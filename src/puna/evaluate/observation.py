@@ -1,16 +1,13 @@
-"""What came of one question, and the file in which such records are kept so that a stopped run can go on."""
+"""What came of one question, and how it is kept so that a stopped run can go on."""
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from puna.answer.settings import Options
-from puna.errors import InputError
-from puna.evaluate.rows import QuestionRow, objects
+from puna.evaluate.records import keep_record, kept_records
+from puna.evaluate.rows import Fields, QuestionRow
 
 _BEGINNING = b'{"row": "'  # of every line that is written here
 
@@ -64,59 +61,33 @@ def digest(row: QuestionRow, refusing: bool, options: Options) -> str:
 
 
 def kept(path: Path) -> list[Observation]:
-    """Give the observations that a file holds; where there is no file, make an empty one.
-
-    A last line that was only half written is cut off. Raises InputError for a file that cannot be written, or in which
-    anything else stands.
-    """
-    with _opened(path) as file:
-        file.seek(0)
-        lines, end, rest = file.read().rpartition(b"\n")
-        found = list(_observations(path, lines))
-        if not (rest.startswith(_BEGINNING) or _BEGINNING.startswith(rest)):
-            raise InputError("E-OUTPUT-OTHER", path=path, line=lines.count(b"\n") + 1 + len(end))
-        file.truncate(len(lines + end))
-    return found
+    """Give the observations that a file holds, as `kept_records` does."""
+    return kept_records(path, _BEGINNING, _observation)
 
 
 def keep(path: Path, observation: Observation) -> None:
     """Add an observation to a file; raise InputError where that cannot be written."""
-    with _opened(path) as file:
-        file.write(json.dumps(asdict(observation), ensure_ascii=False).encode() + b"\n")
+    keep_record(path, asdict(observation))
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    try:
-        with path.open("ab+") as file:
-            yield file
-    except (OSError, ValueError) as error:  # a folder, no permission, a full disk, a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise InputError("E-OUTPUT-WRITE", path=path, reason=str(reason).lower()) from None
-
-
-def _observations(path: Path, lines: bytes) -> Iterator[Observation]:
-    try:
-        for record in objects(path, lines.split(b"\n")):
-            yield Observation(
-                row=record.text("row"),
-                id=record.text("id"),
-                model=record.text("model"),
-                question=record.text("question"),
-                gold=record.texts("gold"),
-                prediction=record.text("prediction", blank=True),
-                em=record.number("em"),
-                f1=record.number("f1"),
-                answers=tuple(
-                    Ranked(one.text("text"), one.number("probability"), one.number("em"), one.number("f1"))
-                    for one in record.objects("answers")
-                ),
-                no_answer_probability=record.number("no_answer_probability"),
-                exact=record.flag("exact"),
-                nodes=record.integer("nodes"),
-                passes=record.integer("passes"),
-                seconds=record.number("seconds"),
-                error=record.text("error") if "error" in record else None,
-            )
-    except InputError as error:
-        raise InputError("E-OUTPUT-OTHER", path=path, line=error.parameters["line"]) from None
+def _observation(record: Fields) -> Observation:
+    return Observation(
+        row=record.text("row"),
+        id=record.text("id"),
+        model=record.text("model"),
+        question=record.text("question"),
+        gold=record.texts("gold"),
+        prediction=record.text("prediction", blank=True),
+        em=record.number("em"),
+        f1=record.number("f1"),
+        answers=tuple(
+            Ranked(one.text("text"), one.number("probability"), one.number("em"), one.number("f1"))
+            for one in record.objects("answers")
+        ),
+        no_answer_probability=record.number("no_answer_probability"),
+        exact=record.flag("exact"),
+        nodes=record.integer("nodes"),
+        passes=record.integer("passes"),
+        seconds=record.number("seconds"),
+        error=record.text("error") if "error" in record else None,
+    )

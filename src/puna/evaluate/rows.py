@@ -66,6 +66,10 @@ class Fields:
             return f"line {self.line}"
         return str(self.integer("id") if type(self._values["id"]) is int else self.text("id"))
 
+    def is_array(self, name: str) -> bool:
+        """Tell whether a field is an array, where it may be either."""
+        return isinstance(self._values.get(name), list)
+
     def __contains__(self, name: str) -> bool:
         return self._values.get(name) is not None
 

@@ -16,6 +16,7 @@ from puna.messages import (
     pull,
     tokens,
     train,
+    translate,
     weights,
 )
 from puna.messages.message import Message
@@ -33,6 +34,7 @@ MESSAGES: dict[str, Message] = {
     **evaluate.MESSAGES,
     **export.MESSAGES,
     **train.MESSAGES,
+    **translate.MESSAGES,
     **bench.MESSAGES,
     **kept.MESSAGES,
     **lab.MESSAGES,

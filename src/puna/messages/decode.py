@@ -33,6 +33,25 @@ MESSAGES: dict[str, Message] = {
         ("the largest number of tokens is {value}, wanted a whole number from 1", "256 is the default"),
         ("最大词元数为 {value}，应为不小于 1 的整数", "默认为 256"),
     ),
+    "E-BEAMS": Message(
+        ("the number of beams is {value}, wanted a whole number from 1", "4 is the default; 1 is greedy"),
+        ("束的数目为 {value}，应为不小于 1 的整数", "默认为 4；1 即贪心"),
+    ),
+    "E-MIN-TOKENS": Message(
+        ("the least number of tokens is {value}, wanted a whole number from 0 to {most}", "0 is the default"),
+        ("最小词元数为 {value}，应为 0 到 {most} 的整数", "默认为 0"),
+    ),
+    "E-N-BEST": Message(
+        ("the number of texts wanted is {value}, wanted a whole number from 1", "--n-best 1 gives the best alone"),
+        ("所要的结果数为 {value}，应为不小于 1 的整数", "--n-best 1 只给出最好的一个"),
+    ),
+    "E-ALPHA": Message(
+        (
+            "alpha is {value}, wanted a number from 0",
+            "0 compares probabilities as they are; 0.6 favours longer texts a little",
+        ),
+        ("alpha 为 {value}，应为不小于 0 的数", "0 直接比较概率；0.6 略微偏向较长的文本"),
+    ),
     "E-STOP": Message(
         ("a stop string is empty or no text", "give texts of at least one character"),
         ("停止字符串为空或不是文本", "请给出至少一个字符的文本"),

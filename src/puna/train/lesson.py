@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 
@@ -16,28 +17,34 @@ from puna.train.student import Student
 from puna.train.trees import Passage, Tree, grow, parts, passages
 
 _TREE = 2048  # tokens of a tree at most, where it has more than one question
-SHARE, MOST = 0.02, 300  # of the questions that are held back
+SHARE, MOST = 0.02, 300  # of the rows that are held back
+_Row = TypeVar("_Row")
 
 
 def hold_back(
-    rows: Sequence[SpanRow], seed: int, share: float = SHARE, most: int = MOST
-) -> tuple[list[SpanRow], list[SpanRow]]:
-    """Part rows in those to learn from and those held back, all questions about one text on the same side.
+    rows: Sequence[_Row],
+    seed: int,
+    share: float = SHARE,
+    most: int = MOST,
+    *,
+    key: Callable[[_Row], str],
+) -> tuple[list[_Row], list[_Row]]:
+    """Part rows in those to learn from and those held back, all rows about one text, their `key`, on the same side.
 
-    Texts are held back until their questions are enough. Which come first follows from the seed and each text alone, so
+    Texts are held back until their rows are enough. Which come first follows from the seed and each text alone, so
     that more rows move few.
     """
     wanted = min(most, int(share * len(rows)))
     texts: dict[str, int] = {}
     for row in rows:
-        texts[row.context] = texts.get(row.context, 0) + 1
+        texts[key(row)] = texts.get(key(row), 0) + 1
     held, count = set[str](), 0
     for text in sorted(texts, key=lambda text: hashlib.sha256(f"{seed} {text}".encode()).digest()):
         if count >= wanted or len(held) == len(texts) - 1:
             break
         held.add(text)
         count += texts[text]
-    return [row for row in rows if row.context not in held], [row for row in rows if row.context in held]
+    return [row for row in rows if key(row) not in held], [row for row in rows if key(row) in held]
 
 
 def lessons(

@@ -1,11 +1,14 @@
 """Labelled rows to learn from: a question, a text, and where in it the answers stand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from puna.errors import InputError
 from puna.evaluate.rows import Fields, placed_answers, read_rows
+
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +33,34 @@ class Rejected:
 
 
 def read_spans(paths: Sequence[Path], *, strict: bool = False) -> tuple[list[SpanRow], list[Rejected]]:
-    """Read the rows of `puna eval qa`'s form that are right, and those that are not.
+    """Read the rows of `puna eval qa`'s form that are right, and those that are not, as `read_usable` does.
 
-    An answer without a start, or with -1, is taken where it stands first. Raises InputError for a file that cannot be
-    read or holds no rows, and with `strict` for the first row that is not right.
+    An answer without a start, or with -1, is taken where it stands first.
     """
-    right: list[SpanRow] = []
+    return read_usable(paths, _span_row, strict=strict)
+
+
+def read_usable(
+    paths: Sequence[Path], parse: Callable[[Fields], _Row], *, strict: bool = False
+) -> tuple[list[_Row], list[Rejected]]:
+    """Read the rows that `parse` takes, and those that it does not.
+
+    Raises InputError for a file that cannot be read or holds no rows, and with `strict` for the first row that is not
+    right.
+    """
+    right: list[_Row] = []
     wrong: list[Rejected] = []
 
-    def parse(fields: Fields) -> SpanRow | Rejected:
+    def usable(fields: Fields) -> _Row | Rejected:
         try:
-            return _span_row(fields)
+            return parse(fields)
         except InputError as error:
             if strict:
                 raise
             return Rejected(error)
 
     for path in paths:
-        for row in read_rows(path, parse):
+        for row in read_rows(path, usable):
             if isinstance(row, Rejected):
                 wrong.append(row)
             else:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
 from typing import NamedTuple
 
-from puna.answer.sentences import sentences
+from puna.tokens.sentences import sentences
 from puna.train import rows_chinese, rows_english
 from puna.train.rows_target import Language
 from puna.train.rows_text import Paragraph

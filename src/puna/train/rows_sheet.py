@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from puna.answer.sentences import sentence_at, sentences
+from puna.tokens.sentences import sentence_at, sentences
 from puna.train.rows_passages import Passage, language_of
 from puna.train.rows_target import BLANK, Range, Target, blanked
 

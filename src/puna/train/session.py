@@ -104,7 +104,7 @@ class Base:
 
 
 class Session:
-    """A training of one kind ("reader", "lm", "fit"). Everything that can be refused is refused here at once."""
+    """A training of one kind ("reader", "translator", "lm", "fit"). All that can be refused is refused here at once."""
 
     def __init__(self, kind: str, order: Order, ranks: Ranks, base: Base | None = None) -> None:
         self.kind, self.order, self.ranks = kind, order, ranks

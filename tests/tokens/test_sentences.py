@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puna.answer.sentences import line_of, sentence_at, sentences
+from puna.tokens.sentences import line_of, sentence_at, sentences
 
 
 def cut(text: str) -> list[str]:

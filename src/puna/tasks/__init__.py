@@ -1,0 +1,1 @@
+"""What else a model does with text: each task a thin use of scoring or writing."""
