@@ -3,6 +3,7 @@
 import click
 
 from puna.cli.eval_choice import choice
+from puna.cli.eval_classify import classify
 from puna.cli.eval_qa import qa
 
 
@@ -12,4 +13,5 @@ def eval() -> None:
 
 
 eval.add_command(choice)
+eval.add_command(classify)
 eval.add_command(qa)

@@ -29,6 +29,8 @@ _COMMANDS = (
     "ask",
     "rank",
     "generate",
+    "classify",
+    "sentiment",
     "calibrate",
     "eval",
     "train",

@@ -2,13 +2,14 @@
 
 import click
 
+from puna.cli.train_classify import classify
 from puna.cli.train_lm import lm
 from puna.cli.train_reader import reader
 
 
-@click.group(short_help="Train a reader on labelled rows, or a language model.")
+@click.group(short_help="Train a reader or labels on labelled rows, or a language model.")
 def train() -> None:
-    """Train a reader on labelled rows of your own or of a public set, or a language model on plain text.
+    """Train a reader or labels on labelled rows of your own or of a public set, or a language model on plain text.
 
     Several processes train together with the same command, with the same steps as one:
 
@@ -17,5 +18,6 @@ def train() -> None:
     """
 
 
+train.add_command(classify)
 train.add_command(lm)
 train.add_command(reader)

@@ -27,6 +27,7 @@ _WORDS = {
         "loss": "loss",
         "em": "pointer's exact match",
         "f1": "pointer's F1",
+        "accuracy": "accuracy",
         "bits_per_byte": "bits per byte",
         "before": "bits per byte before",
         "after": "bits per byte after",
@@ -44,6 +45,7 @@ _WORDS = {
         "loss": "损失",
         "em": "指针的完全匹配率",
         "f1": "指针的 F1",
+        "accuracy": "准确率",
         "bits_per_byte": "每字节比特数",
         "before": "训练前每字节比特数",
         "after": "训练后每字节比特数",
@@ -149,7 +151,7 @@ def run_training(
 
 
 def _number(name: str, value: float) -> str:
-    return f"{100 * value:.1f} %" if name in ("em", "f1") else f"{value:.3f}"
+    return f"{100 * value:.1f} %" if name in ("em", "f1", "accuracy") else f"{value:.3f}"
 
 
 def _clock(seconds: float) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from puna.evaluate.calibrate import Outcome
+from puna.evaluate.classify import LabelSummary
 from puna.evaluate.reliability import risk_coverage
 
 _BINS = 10
+_NAMED = 30  # labels at most whose names and counts are written out
 
 
 def drawable() -> bool:
@@ -46,3 +48,32 @@ def plot_calibration(held: Sequence[Outcome], raw: Sequence[Outcome], title: str
     picture = io.BytesIO()
     figure.savefig(picture, dpi=144, format="png")
     return picture.getvalue()
+
+
+def plot_confusion(found: LabelSummary, title: str) -> bytes:
+    """Draw how often each right label (row) got each label (column), as shares of the row. Gives a PNG file's content."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    counts = np.array(found.confusion, float)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    size = min(12.0, 4 + 0.35 * len(counts))
+    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(picture, ax=axes, label="share of the right label's rows")
+    axes.set(xlabel="label given", ylabel="right label")
+    if len(counts) <= _NAMED:
+        places = range(len(counts))
+        axes.set_xticks(places, found.labels, rotation=45, ha="right", parse_math=False)
+        axes.set_yticks(places, found.labels, parse_math=False)
+        for row in places:
+            for column in places:
+                if count := found.confusion[row][column]:
+                    color = "white" if shares[row, column] > 0.5 else "black"
+                    axes.text(column, row, str(count), ha="center", va="center", color=color)
+    figure.suptitle(title, fontsize=11, parse_math=False)
+    content = io.BytesIO()
+    figure.savefig(content, dpi=144, format="png")
+    return content.getvalue()

@@ -13,6 +13,7 @@ from puna.messages import (
     kept,
     models,
     pull,
+    tasks,
     tokens,
     train,
     weights,
@@ -32,6 +33,7 @@ MESSAGES: dict[str, Message] = {
     **evaluate.MESSAGES,
     **export.MESSAGES,
     **train.MESSAGES,
+    **tasks.MESSAGES,
     **bench.MESSAGES,
     **kept.MESSAGES,
 }

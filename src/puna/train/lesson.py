@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -19,9 +20,17 @@ _TREE = 2048  # tokens of a tree at most, where it has more than one question
 SHARE, MOST = 0.02, 300  # of the questions that are held back
 
 
+class _HasContext(Protocol):
+    @property
+    def context(self) -> str: ...
+
+
+_Row = TypeVar("_Row", bound=_HasContext)
+
+
 def hold_back(
-    rows: Sequence[SpanRow], seed: int, share: float = SHARE, most: int = MOST
-) -> tuple[list[SpanRow], list[SpanRow]]:
+    rows: Sequence[_Row], seed: int, share: float = SHARE, most: int = MOST
+) -> tuple[list[_Row], list[_Row]]:
     """Part rows in those to learn from and those held back, all questions about one text on the same side.
 
     Texts are held back until their questions are enough. Which come first follows from the seed and each text alone, so
