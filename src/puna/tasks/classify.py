@@ -194,7 +194,10 @@ class Classifier:
             probabilities = [odds[window][n] for n, window in enumerate(at)]
             raw = [windows[window][2 * n] for n, window in enumerate(at)]
         else:
-            shares = [[math.exp(value - log_sum(each)) for value in each] for each in corrected]
+            totals = [log_sum(each) for each in corrected]
+            shares = [
+                [math.exp(value - total) for value in each] for each, total in zip(corrected, totals, strict=True)
+            ]
             probabilities = [
                 math.fsum(weight * share for weight, share in zip(weights, column, strict=True))
                 for column in zip(*shares, strict=True)
