@@ -85,7 +85,15 @@ def test_a_line_of_a_table_that_is_no_text(tmp_path: Path) -> None:
 
 
 def test_json_lines(tmp_path: Path) -> None:
-    rows = ['{"text": "one", "id": 7}', "{", "[]", '{"body": "x"}', '{"text": " "}', '{"text": 3}', '{"text": "二"}']
+    rows = [
+        '{"text": "one", "id": 7}',
+        "{",
+        "[]",
+        '{"body": "x"}',
+        '{"text": " "}',
+        '{"text": 3}',
+        '{"text": "二"}',
+    ]
     found, wrong = read_texts(written(tmp_path, "a.jsonl.gz", "\n".join(rows)))
     assert found == [TextRow(1, "one", "7"), TextRow(7, "二")]
     assert codes(wrong) == [

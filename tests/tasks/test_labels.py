@@ -21,8 +21,10 @@ def test_what_stands_behind_the_first_colon_describes(text: str) -> None:
 
 
 def test_order_and_white_space_do_not_matter() -> None:
-    assert labels_of(["b", Label(" a\n x ", " y\n")]) == (Label("a x", "y"), Label("b")) == labels_of(
-        [Label("a x", "y"), "b "]
+    assert (
+        labels_of(["b", Label(" a\n x ", " y\n")])
+        == (Label("a x", "y"), Label("b"))
+        == labels_of([Label("a x", "y"), "b "])
     )
 
 

@@ -70,12 +70,11 @@ def classify(
       puna classify "Cheap and fast, but loud." --multi --label price --label speed --label noise
     """
     from puna.evaluate.texts import read_examples
-    from puna.tasks.labels import examples_of, labels_of
+    from puna.tasks.labels import check_threshold, examples_of, labels_of
 
     names = labels_of(labels_given(label, labels), 1 if multi else 2)
     shown = examples_of(read_examples(Path(examples)) if examples else [], names, multi=multi)
-    if not 0 <= threshold <= 1:
-        raise click.UsageError(f"--threshold is {threshold}, wanted 0 to 1")
+    check_threshold(threshold)
     texts = texts_of(text, file, column, output)
     import puna
 

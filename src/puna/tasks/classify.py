@@ -26,7 +26,7 @@ from puna.errors import InputError, ModelFileError
 from puna.rank.score import score
 from puna.rank.shelf import Shelf
 from puna.tasks.label_prompt import WORDINGS, LabelPrompts, LabelWording, label_prompts, language_of
-from puna.tasks.labels import Example, Label, examples_of, labels_of
+from puna.tasks.labels import Example, Label, check_threshold, examples_of, labels_of
 
 Progress = Callable[[int, int], None]
 Stop = Callable[[], bool]
@@ -96,8 +96,7 @@ class Classifier:
         prior: bool | None = None,
         wordings: Mapping[str, LabelWording] = WORDINGS,
     ) -> None:
-        if not 0 <= threshold <= 1:
-            raise InputError("E-THRESHOLD", value=threshold)
+        check_threshold(threshold)
         self.labels = labels_of(labels, 1 if multi else 2)
         self.examples = examples_of(examples, self.labels, multi=multi)
         self.multi, self.threshold = multi, threshold

@@ -66,3 +66,9 @@ def examples_of(given: Sequence[Example], labels: Sequence[Label], *, multi: boo
             raise InputError("E-EXAMPLE-MANY", number=number, count=len(wanted))
         found.append(Example(each.text.strip(), wanted))
     return tuple(found)
+
+
+def check_threshold(value: float) -> None:
+    """Raise InputError for a threshold that is no probability."""
+    if not 0 <= value <= 1:
+        raise InputError("E-THRESHOLD", value=value)
