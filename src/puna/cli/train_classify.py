@@ -6,16 +6,18 @@ from typing import Unpack
 import click
 
 from puna.cli.inputs import label_options, labels_given
-from puna.cli.output import language, say
+from puna.cli.output import counting, language, say
 from puna.cli.train_options import Common, common, order_of
 from puna.cli.train_run import run_training, warn_of
 
 _WORDS = {
     "en": {
+        "preparing": "preparing",
         "data": "{rows} texts to learn from, {held} held back, {labels} labels",
         "wrong": "{count} row(s) left out; --strict refuses them",
     },
     "zh": {
+        "preparing": "准备中",
         "data": "{rows} 条文本用于学习，{held} 条留作验证，{labels} 个标签",
         "wrong": "略过了 {count} 行；--strict 会拒绝它们",
     },
@@ -61,7 +63,7 @@ def classify(
     """
     order = order_of(given, questions=texts, answer=0.0, among=1.0, pointer=0.0)
     words = _WORDS[language()]
-    from puna.train.classify import material, train_labels
+    from puna.train.classify import label_lessons, material, train_labels
     from puna.train.ranks import Ranks
     from puna.train.session import Session
 
@@ -79,4 +81,10 @@ def classify(
         if found.wrong:
             say(words["wrong"].format(count=len(found.wrong)))
         say(words["data"].format(rows=len(found.rows), held=len(found.held), labels=len(found.labels)))
-    return run_training(session, given, lambda watch: train_labels(session, found, watch))
+    with counting(words["preparing"], len(found.rows)) as prepared:
+        passages = list(
+            label_lessons(
+                found.rows, found.labels, session.base.tokenizer, session.context, order.recipe.seed, prepared
+            )
+        )
+    return run_training(session, given, lambda watch: train_labels(session, found, passages, watch))

@@ -6,7 +6,7 @@ spend the adapter on making labels probable as against all other text, of which 
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,18 +62,24 @@ def material(
 
 
 def label_lessons(
-    rows: Sequence[LabelRow], labels: Sequence[Label], tokenizer: Tokenizer, context: int, seed: int
+    rows: Sequence[LabelRow],
+    labels: Sequence[Label],
+    tokenizer: Tokenizer,
+    context: int,
+    seed: int,
+    report: Callable[[int], None] | None = None,
 ) -> Iterator[Passage]:
     """Give passages: the head of the prompt, which is read once, and some texts with all labels as their candidates.
 
     A text longer than a window gives a question for each, with the same label. A question's id is its row's number.
+    `report` gets the rows so far.
     Raises InputError where the model has no room for the labels.
     """
     order = list(enumerate(rows))
     random.Random(f"{seed} texts").shuffle(order)  # noqa: S311  no secret
     open_: dict[str, Passage] = {}
     prompts: dict[str, LabelPrompts] = {}
-    for number, row in order:
+    for done, (number, row) in enumerate(order, 1):
         language = language_of(row.text)
         if language not in prompts:
             prompts[language] = label_prompts(tokenizer, context, labels, wording=WORDINGS[language])
@@ -85,6 +91,8 @@ def label_lessons(
         if len(passage.questions) >= _TEXTS:
             yield passage
             open_[language] = Passage(asked.head, 0, [])
+        if report:
+            report(done)
     yield from (passage for passage in open_.values() if passage.questions)
 
 
@@ -126,13 +134,10 @@ class LabelExam:
         return {**summary(sums, trees, self._recipe), "accuracy": right / count, "questions": count}
 
 
-def train_labels(session: Session, found: Material, watch: Watch) -> Loop | None:
-    """Train on rows and write the adapter; None where it was stopped."""
+def train_labels(session: Session, found: Material, passages: Sequence[Passage], watch: Watch) -> Loop | None:
+    """Train on rows, as `label_lessons` lays them out, and write the adapter; None where it was stopped."""
     recipe, tokenizer, context = session.order.recipe, session.base.tokenizer, session.context
-    passages, held = (
-        list(label_lessons(rows, found.labels, tokenizer, context, recipe.seed))
-        for rows in (found.rows, found.held)
-    )
+    held = list(label_lessons(found.held, found.labels, tokenizer, context, recipe.seed))
     exam = LabelExam(held, recipe) if held else None
     names = [label.name for label in found.labels]
     data = {"rows": len(found.rows), "held": len(found.held), "labels": names, "data": found.digest}
