@@ -22,6 +22,7 @@ from puna.weights.checkpoint import open_checkpoint
 from tests.cli.tiny_file import write_tiny
 
 LABELS = ["sports", "politics", "world news", "world", "科技"]
+LONG = " ".join(f"Day {n}: they walked to the sea and back." for n in range(60))
 EXAMPLES = [Example("They won.", ("sports",)), Example("They lost the vote.", ("politics",))]
 TEXTS = ["The striker scored twice.", "议会通过了法案。", "A vote on the cup.", "x"]
 
@@ -135,6 +136,29 @@ def test_order_of_labels_and_company_do_not_matter(reader: Reader) -> None:
         classifier = Classifier(reader, labels, examples=EXAMPLES)
         for n in order:
             assert bare(classifier.classify(TEXTS[n])) == alone[n]
+        every = [*(TEXTS[n] for n in order), LONG, *TEXTS]
+        found = [bare(each) for each in classifier.each(every)]
+        assert found[: len(order)] == [alone[n] for n in order]
+        assert found[len(order)] == bare(classifier.classify(LONG))
+        assert found[len(order) + 1 :] == alone
+
+
+def test_many_texts_take_few_forwards(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = Classifier(reader, ["a", "b"], prior=False)
+    wanted = [bare(classifier.classify(f"day {n}")) for n in range(70)]
+    count = 0
+    forward = Llama.forward
+
+    def counted(self: Llama, *given: object, **named: object) -> torch.Tensor:
+        nonlocal count
+        count += 1
+        return forward(self, *given, **named)
+
+    monkeypatch.setattr(Llama, "forward", counted)
+    assert [bare(each) for each in classifier.each([f"day {n}" for n in range(70)])] == wanted
+    assert 0 < count < 35
+    with pytest.raises(InputError):
+        list(classifier.each(["x", " "]))
 
 
 def test_the_head_is_read_once(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +180,7 @@ def test_the_head_is_read_once(reader: Reader, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_long_text_is_read_whole_and_its_windows_are_averaged(reader: Reader) -> None:
-    text = " ".join(f"Day {n}: they walked to the sea and back." for n in range(60))
+    text = LONG
     classifier = Classifier(reader, ["walks", "ships"])
     steps: list[tuple[int, int]] = []
     found = classifier.classify(text, progress=lambda done, total: steps.append((done, total)))
@@ -175,7 +199,7 @@ def test_a_long_text_is_read_whole_and_its_windows_are_averaged(reader: Reader) 
 
 
 def test_of_several_labels_the_window_where_one_fits_most_counts(reader: Reader) -> None:
-    text = " ".join(f"Day {n}: they walked to the sea and back." for n in range(60))
+    text = LONG
     classifier = Classifier(reader, ["walks", "ships"], multi=True)
     size = classifier.prompts("en").size
     each = [
@@ -187,7 +211,7 @@ def test_of_several_labels_the_window_where_one_fits_most_counts(reader: Reader)
 
 
 def test_a_stop_says_how_far_it_came(reader: Reader) -> None:
-    text = " ".join(f"Day {n}: they walked to the sea and back." for n in range(60))
+    text = LONG
     asked = itertools.count()
     found = Classifier(reader, ["a", "b"]).classify(text, stop=lambda: next(asked) >= 2)
     assert found.coverage.windows == 2

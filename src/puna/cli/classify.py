@@ -80,4 +80,4 @@ def classify(
 
     reader = puna.load(model, adapter=adapter, device=device)
     classifier = puna.Classifier(reader, names, examples=shown, multi=multi, threshold=threshold, prior=prior)
-    return classified(classifier.classify, texts, output, as_json, classifier.key)
+    return classified(classifier, texts, output, as_json)

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ from puna.errors import InputError
 
 if TYPE_CHECKING:
     from puna.evaluate.texts import TextRow
-    from puna.tasks.classify import Classified
+    from puna.tasks.classify import Classified, Classifier
+    from puna.tasks.sentiment import Sentiment
 
 _SHOWN = 60  # characters of a text beside its label
 _WORDS = {
@@ -46,7 +47,6 @@ _WORDS = {
         "resume": "；再次运行同一命令会接着做",
     },
 }
-Classify = Callable[..., "Classified"]
 
 
 def texts_of(text: str | None, file: str | None, column: str, output: str | None) -> Any:
@@ -71,29 +71,28 @@ def texts_of(text: str | None, file: str | None, column: str, output: str | None
 
 
 def classified(
-    classify: Classify,
+    labels: "Classifier | Sentiment",
     texts: Any,
     output: str | None,
     as_json: bool,
-    key: str,
     names: Mapping[str, str] | None = None,
 ) -> int:
-    """Label what `texts_of` gave, and give the exit code. `key`: what labels depend on; `names`: how they are printed."""
+    """Label what `texts_of` gave, and give the exit code. `names`: how they are printed."""
     if isinstance(texts, str):
-        return _one(classify, texts, as_json, names or {})
+        return _one(labels, texts, as_json, names or {})
     rows, wrong = texts
     warn_of(wrong)
     if wrong:
         say(_WORDS[language()]["left"].format(count=len(wrong)))
     if not rows:
         return 2
-    done = _many(classify, rows, len(wrong), output, as_json, key, names or {})
+    done = _many(labels, rows, len(wrong), output, as_json, names or {})
     return 130 if not done else 1 if wrong else 0
 
 
-def _one(classify: Classify, text: str, as_json: bool, names: Mapping[str, str]) -> int:
+def _one(labels: "Classifier | Sentiment", text: str, as_json: bool, names: Mapping[str, str]) -> int:
     with progress(text) as report, stopping() as stop:
-        found = classify(text, progress=report, stop=stop)
+        found = labels.classify(text, progress=report, stop=stop)
     words = _WORDS[language(text)]
     if as_json:
         print_json(found.to_dict())
@@ -109,12 +108,11 @@ def _one(classify: Classify, text: str, as_json: bool, names: Mapping[str, str])
 
 
 def _many(
-    classify: Classify,
+    labels: "Classifier | Sentiment",
     rows: "Sequence[TextRow]",
     wrong: int,
     output: str | None,
     as_json: bool,
-    key: str,
     names: Mapping[str, str],
 ) -> bool:
     """Label rows in their order; those that stand in the output's part file are done. Gives whether all are."""
@@ -122,20 +120,13 @@ def _many(
     from puna.weights.write import write_whole
 
     words = _WORDS[language()]
-    content = json.dumps([key, [[row.line, row.id, row.text] for row in rows]])
+    content = json.dumps([labels.key, [[row.line, row.id, row.text] for row in rows]])
     kept = Lines[bytes](Path(output), content, lambda line: line, _checked) if output else None
     begun, began, count = len(kept.found) if kept else 0, time.perf_counter(), 0
     with counting(words["labelling"], len(rows)) as report, stopping() as stop:
         report(begun)
-        for number, row in enumerate(rows[begun:], begun + 1):
-            if stop():
-                break
-            try:
-                found = classify(row.text, stop=stop)
-            except KeyboardInterrupt:
-                break
-            if stop() and found.coverage.read < found.coverage.characters:
-                break  # a row is done whole, or anew
+        every = labels.each([row.text for row in rows[begun:]])
+        for number, (row, found) in enumerate(zip(rows[begun:], every, strict=True), begun + 1):
             count += 1
             line = {"line": row.line, "id": row.id, "text": row.text, **found.to_dict()}
             if kept:
@@ -145,6 +136,8 @@ def _many(
             else:
                 _print(found, row.text, names)
             report(number)
+            if stop():
+                break
     if begun + count < len(rows):
         say(words["stopped"].format(done=begun + count, rows=len(rows)) + words["resume"] * bool(output))
         return False
@@ -152,9 +145,9 @@ def _many(
     if kept and output:
         write_whole(Path(output), b"".join(line + b"\n" for line in kept.found))
         kept.remove()
-        every = [json.loads(line) for line in kept.found]
-        chosen = Counter(name for each in every for name in each["chosen"])
-        told = {"output": output, "model": every[0]["model"], "rows": len(rows), "left_out": wrong}
+        lines = [json.loads(line) for line in kept.found]
+        chosen = Counter(name for each in lines for name in each["chosen"])
+        told = {"output": output, "model": lines[0]["model"], "rows": len(rows), "left_out": wrong}
         if as_json:
             print_json({**told, "chosen": dict(chosen.most_common()), "rows_per_second": round(speed, 2)})
         elif chosen:

@@ -49,4 +49,4 @@ def sentiment(
     from puna.tasks.sentiment import Sentiment
 
     found = Sentiment(puna.load(model, adapter=adapter, device=device), prior=prior)
-    return classified(found.classify, texts, output, as_json, found.key, _NAMES[language()])
+    return classified(found, texts, output, as_json, _NAMES[language()])

@@ -41,9 +41,9 @@ def label_rows(
     classifier: "Classifier", rows: "Sequence[LabelRow]", report: Callable[[int], None] | None = None
 ) -> Iterator[Labelled]:
     """Label the rows in their order."""
-    for number, row in enumerate(rows, 1):
-        best = classifier.classify(row.text).best
-        yield Labelled(row.label, best.label, best.probability)
+    every = classifier.each([row.text for row in rows])
+    for number, (row, found) in enumerate(zip(rows, every, strict=True), 1):
+        yield Labelled(row.label, found.best.label, found.best.probability)
         if report:
             report(number)
 

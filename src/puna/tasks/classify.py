@@ -14,20 +14,24 @@ packed pass. Three things are done with the numbers:
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from torch import Tensor
 
 from puna.answer.mixture import log_sum
 from puna.answer.reader import Reader
 from puna.answer.types import Coverage
 from puna.answer.windows import windows_of
 from puna.errors import InputError, ModelFileError
+from puna.rank.branches import room, score_behind
 from puna.rank.score import score
 from puna.rank.shelf import Shelf
 from puna.tasks.label_prompt import WORDINGS, LabelPrompts, LabelWording, label_prompts, language_of
 from puna.tasks.labels import Example, Label, check_threshold, examples_of, labels_of
 
+_TOGETHER = 64  # texts whose forwards are packed
 Progress = Callable[[int, int], None]
 Stop = Callable[[], bool]
 
@@ -123,9 +127,7 @@ class Classifier:
         there is nothing yet). Raises InputError for a text without a character to read.
         """
         began = time.perf_counter()
-        if not text.strip():
-            raise InputError("E-TEXT-EMPTY", name="text")
-        language = language_of(text)
+        language = _checked(text)
         prompts = self.prompts(language)
         windows = windows_of(text, prompts.tokenizer, prompts.size)
         weights: list[int] = []
@@ -136,21 +138,64 @@ class Classifier:
                 break
             if part := text[start:end].strip():
                 weights.append(len(part))
-                scores.append(self._score(prompts, part))
+                scores += self._scores(prompts, [part])
             done += 1
             if progress:
                 progress(done, len(windows))
         if not scores:
             raise KeyboardInterrupt
+        coverage = Coverage(len(text), windows[done - 1][1], done)
+        return self._found(language, scores, weights, coverage, time.perf_counter() - began)
+
+    def each(self, texts: Sequence[str]) -> Iterator[Classified]:
+        """Give the labels of texts, in their order, many times faster than one by one: short ones share forwards.
+
+        The numbers are those of `classify`, to the last bit. `elapsed_ms` of a short text is its share of the time.
+        """
+        for start in range(0, len(texts), _TOGETHER):
+            group = texts[start : start + _TOGETHER]
+            began = time.perf_counter()
+            known = self._short(group)
+            shared = (time.perf_counter() - began) / max(len(known), 1)
+            for number, text in enumerate(group):
+                if number in known:
+                    language, scores = known[number]
+                    yield self._found(language, [scores], [1], Coverage(len(text), len(text), 1), shared)
+                else:
+                    yield self.classify(text)
+
+    def _short(self, texts: Sequence[str]) -> dict[int, tuple[str, list[float]]]:
+        """Give language and scores of the texts that are one window, by number."""
+        found: dict[int, tuple[str, list[float]]] = {}
+        languages = [_checked(text) for text in texts]
+        for language in dict.fromkeys(languages):
+            prompts = self.prompts(language)
+            short = [
+                number
+                for number, text in enumerate(texts)
+                if languages[number] == language and len(windows_of(text, prompts.tokenizer, prompts.size)) == 1
+            ]
+            scores = self._scores(prompts, [texts[number] for number in short])
+            found |= {number: (language, values) for number, values in zip(short, scores, strict=True)}
+        return found
+
+    def _found(
+        self,
+        language: str,
+        scores: Sequence[Sequence[float]],
+        weights: Sequence[int],
+        coverage: Coverage,
+        seconds: float,
+    ) -> Classified:
         labels = self._mixed(scores, [weight / sum(weights) for weight in weights], self._prior(language))
         chosen = [each.label for each in labels if each.probability >= self.threshold] if self.multi else None
         return Classified(
             labels,
             (labels[0].label,) if chosen is None else tuple(chosen),
             language,
-            Coverage(len(text), windows[done - 1][1], done),
+            coverage,
             self.model,
-            round((time.perf_counter() - began) * 1000, 1),
+            round(seconds * 1000, 1),
         )
 
     def prompts(self, language: str) -> LabelPrompts:
@@ -170,15 +215,30 @@ class Classifier:
         prompts = self.prompts(language)
         if language not in self._priors:
             nothing = [0.0] * len(prompts.candidates)
-            self._priors[language] = self._score(prompts, "") if self.prior else nothing
+            self._priors[language] = self._scores(prompts, [""])[0] if self.prior else nothing
         return self._priors[language]
 
-    def _score(self, prompts: LabelPrompts, text: str) -> list[float]:
-        """Give log-probabilities (nats) of labels, or of yes and no for each label in turn, behind a text."""
-        reading = self._shelf.read([*prompts.head, *prompts.tail(text)], [len(prompts.head)])
-        scored = score(reading, prompts.candidates, end=prompts.end)
-        values = [float(each[-count:].sum()) for each, count in zip(scored, prompts.counted, strict=True)]
-        if any(math.isnan(value) for value in values):
+    def _scores(self, prompts: LabelPrompts, texts: Sequence[str]) -> list[list[float]]:
+        """Give log-probabilities (nats) of labels, or of yes and no for each label in turn, behind each text.
+
+        Which way a text is computed depends on its own length alone.
+        """
+        head, tails = prompts.head, [prompts.tail(text) for text in texts]
+        found: dict[int, list[Tensor]] = {}
+        if head:
+            reading = self._shelf.read([*head, prompts.end], [len(head)]).until(len(head))
+            most = room(reading, prompts.candidates)
+            short = [number for number, tail in enumerate(tails) if len(tail) <= most]
+            scored = score_behind(reading, [tails[n] for n in short], prompts.candidates, end=prompts.end)
+            found = dict(zip(short, scored, strict=True))
+        for number in (n for n in range(len(tails)) if n not in found):
+            reading = self._shelf.read([*head, *tails[number]], [len(head)])
+            found[number] = score(reading, prompts.candidates, end=prompts.end)
+        values = [
+            [float(each[-count:].sum()) for each, count in zip(found[n], prompts.counted, strict=True)]
+            for n in range(len(tails))
+        ]
+        if any(math.isnan(value) for each in values for value in each):
             raise ModelFileError("E-MODEL-NUMBERS")
         return values
 
@@ -210,6 +270,13 @@ class Classifier:
             LabelScore(label.name, *pair) for label, *pair in zip(self.labels, probabilities, raw, strict=True)
         ]
         return tuple(sorted(found, key=lambda each: (-each.probability, each.label)))
+
+
+def _checked(text: str) -> str:
+    """Give a text's language; raise InputError for one without a character to read."""
+    if not text.strip():
+        raise InputError("E-TEXT-EMPTY", name="text")
+    return language_of(text)
 
 
 def _yes(yes: float, no: float) -> float:
