@@ -12,6 +12,8 @@ from puna.errors import InputError, KeptError, ModelFileError, PullError, PunaEr
 if TYPE_CHECKING:
     from puna.answer.reader import Reader, load
     from puna.answer.types import Answer, Answers, Evidence, Ranking, Source
+    from puna.tasks.classify import Classified, Classifier, LabelScore
+    from puna.tasks.labels import Example, Label
     from puna.weights.kept_folder import KeptFolder
 
 __version__ = "0.1.0"
@@ -19,8 +21,13 @@ __version__ = "0.1.0"
 _WHERE = {
     "Answer": "puna.answer.types",
     "Answers": "puna.answer.types",
+    "Classified": "puna.tasks.classify",
+    "Classifier": "puna.tasks.classify",
     "Evidence": "puna.answer.types",
+    "Example": "puna.tasks.labels",
     "KeptFolder": "puna.weights.kept_folder",
+    "Label": "puna.tasks.labels",
+    "LabelScore": "puna.tasks.classify",
     "Ranking": "puna.answer.types",
     "Reader": "puna.answer.reader",
     "Source": "puna.answer.types",
@@ -29,10 +36,15 @@ _WHERE = {
 __all__ = [
     "Answer",
     "Answers",
+    "Classified",
+    "Classifier",
     "Evidence",
+    "Example",
     "InputError",
     "KeptError",
     "KeptFolder",
+    "Label",
+    "LabelScore",
     "ModelFileError",
     "PullError",
     "PunaError",

@@ -95,6 +95,7 @@ def load(
             examples=with_it.examples,
             calibration=chosen.calibration,
             plain=plain,
+            trained=with_it.trained,
         )
 
     own = read_own(path) if adapter in (SHIPPED, TRANSLATOR) else None
@@ -108,7 +109,8 @@ class Reader:
     """A loaded model with its tokenizer. Not for use by several threads at once.
 
     `examples`: whether worked examples stand before a text. `calibration`: the file of this model's own, used where none
-    is given. `plain` gives the reader of the model that `rank` and `generate` ask, where that is another one.
+    is given. `plain` gives the reader of the model that `rank` and `generate` ask, where that is another one. `trained`:
+    the kind of training that its adapter says it had.
     """
 
     def __init__(
@@ -123,10 +125,11 @@ class Reader:
         examples: bool = True,
         calibration: Path | None = None,
         plain: "Callable[[], Reader] | None" = None,
+        trained: str | None = None,
     ) -> None:
         if memory < 0:
             raise InputError("E-MEMORY", value=memory)
-        self.model, self.tokenizer, self.name = model, tokenizer, name
+        self.model, self.tokenizer, self.name, self.trained = model, tokenizer, name, trained
         self._pointer = pointer
         if pointer:
             model.take_notes(pointer.notes)

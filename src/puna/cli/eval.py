@@ -3,6 +3,7 @@
 import click
 
 from puna.cli.eval_choice import choice
+from puna.cli.eval_classify import classify
 from puna.cli.eval_qa import qa
 from puna.cli.eval_translate import translate
 
@@ -13,5 +14,6 @@ def eval() -> None:
 
 
 eval.add_command(choice)
+eval.add_command(classify)
 eval.add_command(qa)
 eval.add_command(translate)

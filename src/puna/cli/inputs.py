@@ -4,7 +4,7 @@ import codecs
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,7 +13,9 @@ from puna.errors import InputError
 
 if TYPE_CHECKING:
     from puna.answer.types import Source
+    from puna.tasks.labels import Label
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 model_option = click.option(
     "--model", metavar="MODEL", help="A model file, folder or pulled name; default: SmolLM2-135M-Instruct."
@@ -53,6 +55,25 @@ normalise_option = click.option(
 calibration_option = click.option(
     "--calibration", metavar="FILE", help="A file of puna calibrate, for honest probabilities."
 )
+
+
+def label_options(command: _Command) -> _Command:
+    """Give a command the options that name labels; `labels_given` reads them."""
+    command = click.option("--labels", metavar="FILE", help="A label a line, or a .jsonl of labels.")(command)
+    name = '"NAME" or "NAME: what it means"; may be given again.'
+    return click.option("--label", multiple=True, metavar="LABEL", help=name)(command)
+
+
+def labels_given(texts: tuple[str, ...], file: str | None) -> "list[Label]":
+    """Give the labels of options and of a file; raise InputError for a file that cannot be read."""
+    from puna.tasks.labels import label_of
+
+    found = [label_of(text) for text in texts]
+    if file is not None:
+        from puna.evaluate.texts import read_labels
+
+        found += read_labels(Path(file))
+    return found
 
 
 def share(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:

@@ -30,6 +30,8 @@ _COMMANDS = (
     "rank",
     "generate",
     "translate",
+    "classify",
+    "sentiment",
     "calibrate",
     "eval",
     "train",

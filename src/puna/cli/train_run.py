@@ -28,6 +28,7 @@ _WORDS = {
         "em": "pointer's exact match",
         "f1": "pointer's F1",
         "nats_per_token": "nats a token",
+        "accuracy": "accuracy",
         "bits_per_byte": "bits per byte",
         "before": "bits per byte before",
         "after": "bits per byte after",
@@ -46,6 +47,7 @@ _WORDS = {
         "em": "指针的完全匹配率",
         "f1": "指针的 F1",
         "nats_per_token": "每词元 nat 数",
+        "accuracy": "准确率",
         "bits_per_byte": "每字节比特数",
         "before": "训练前每字节比特数",
         "after": "训练后每字节比特数",
@@ -151,7 +153,7 @@ def run_training(
 
 
 def _number(name: str, value: float) -> str:
-    return f"{100 * value:.1f} %" if name in ("em", "f1") else f"{value:.3f}"
+    return f"{100 * value:.1f} %" if name in ("em", "f1", "accuracy") else f"{value:.3f}"
 
 
 def _clock(seconds: float) -> str:

@@ -176,19 +176,23 @@ def objects(path: Path, lines: Iterable[bytes]) -> Iterator[Fields]:
     """Give the fields of each line that is not blank; raise InputError for one that is no JSON object."""
     for number, raw in enumerate(lines, 1):
         line = raw.removeprefix(_BOM) if number == 1 else raw
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line.decode("utf-8"))
-        except UnicodeError:
-            raise InputError("E-ROWS-UNICODE", path=path, line=number) from None
-        except json.JSONDecodeError as error:
-            raise InputError("E-ROWS-JSON", path=path, line=number, column=error.colno) from None
-        except (ValueError, RecursionError):  # a number of thousands of digits, brackets without end
-            raise InputError("E-ROWS-JSON", path=path, line=number, column=1) from None
-        if not isinstance(value, dict):
-            raise InputError("E-ROWS-OBJECT", path=path, line=number)
-        yield Fields(path, number, value)
+        if line.strip():
+            yield fields_of(path, number, line)
+
+
+def fields_of(path: Path, number: int, line: bytes) -> Fields:
+    """Give the fields of a line; raise InputError where it is no JSON object."""
+    try:
+        value = json.loads(line.decode("utf-8"))
+    except UnicodeError:
+        raise InputError("E-ROWS-UNICODE", path=path, line=number) from None
+    except json.JSONDecodeError as error:
+        raise InputError("E-ROWS-JSON", path=path, line=number, column=error.colno) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, brackets without end
+        raise InputError("E-ROWS-JSON", path=path, line=number, column=1) from None
+    if not isinstance(value, dict):
+        raise InputError("E-ROWS-OBJECT", path=path, line=number)
+    return Fields(path, number, value)
 
 
 def _encodes(text: str) -> bool:

@@ -94,9 +94,9 @@ MESSAGES: dict[str, Message] = {
     "E-TRAIN-USABLE": Message(
         (
             "none of the {count} rows of {files} can be learned from",
-            "puna train {command} --strict says what is wrong",
+            "the same command with --strict says what is wrong",
         ),
-        ("{files} 的 {count} 行都无法用来学习", "puna train {command} --strict 会说明原因"),
+        ("{files} 的 {count} 行都无法用来学习", "同一命令加上 --strict 会说明原因"),
     ),
     "E-TRAIN-WINDOW": Message(
         (

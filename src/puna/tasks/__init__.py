@@ -1,1 +1,1 @@
-"""What else a model does with text: each task a thin use of scoring or writing."""
+"""What is done with texts beyond answering: each a thin use of scoring or of writing."""

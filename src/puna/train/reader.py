@@ -35,7 +35,7 @@ def material(paths: Sequence[Path], valid: Path | None, *, strict: bool, among: 
     if not among:
         rows = [replace(row, wrong=()) for row in rows]
     if not rows:
-        raise InputError("E-TRAIN-USABLE", files=", ".join(map(str, paths)), count=len(wrong), command="reader")
+        raise InputError("E-TRAIN-USABLE", files=", ".join(map(str, paths)), count=len(wrong))
     if valid is None:
         return Material(*hold_back(rows, seed, key=lambda row: row.context), wrong)
     held, others = read_spans([valid], strict=strict)

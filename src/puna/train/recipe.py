@@ -18,6 +18,7 @@ class Recipe:
     warmup: float = 0.03  # share of the steps
     clip: float = 1.0  # largest norm of a step's gradient, 0 for any
     decay: float = 0.0
+    answer: float = 1.0  # weight of the loss among all texts
     pointer: float = 0.5  # weight of the pointer's loss
     among: float = 0.0  # weight of the loss among competing spans
     patience: int = 8  # validations without a better one, 0 for any number
@@ -28,7 +29,7 @@ class Recipe:
     @property
     def weights(self) -> dict[str, float]:
         """What each of a student's losses counts."""
-        return {"answer": 1.0, "among": self.among, "pointer": self.pointer, "text": 1 / WORDS}
+        return {"answer": self.answer, "among": self.among, "pointer": self.pointer, "text": 1 / WORDS}
 
     def rate_at(self, step: int, total: int) -> float:
         """Learning rate of a step (from 0)."""

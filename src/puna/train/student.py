@@ -32,28 +32,31 @@ class Student(nn.Module):
         """What is trained, by name, in an order that stays."""
         return {name: each for name, each in self.named_parameters() if each.requires_grad}
 
-    def forward(self, trees: Sequence[Tree], *, spans: bool = False) -> dict[str, Tensor]:
+    def forward(self, trees: Sequence[Tree], *, spans: bool = False, scores: bool = False) -> dict[str, Tensor]:
         """Sum up the surprises (nats) of trees by what was to be known.
 
         answer: the right answers among all texts. among: among the candidates. pointer: the right spans among all. text:
         each token of texts without questions. With `spans` a row for each question as well: first and last token of the
-        pointer's best span, the logs of its probability and of that of no answer.
+        pointer's best span, the logs of its probability and of that of no answer. With `scores` the log-probability of
+        each candidate.
         """
         batch = Packed.of((tree.tokens, tree.positions, tree.parents) for tree in trees)
         hidden = self.network(batch.to(self.device))
         states = hidden.split([len(tree.tokens) for tree in trees])
         asked = [(tree, part) for tree, part in zip(trees, states, strict=True) if tree.ends]
-        answer, among, text = self._surprises(hidden, trees)
+        answer, among, text, each = self._surprises(hidden, trees)
         pointed = sum((parameter.sum() * 0 for parameter in self.pointer.parameters()), torch.zeros_like(answer))
         for tree, part in asked:
             pointed = pointed + pointer_loss(self.pointer, part, tree).sum()
         found = {"answer": answer, "among": among, "pointer": pointed, "text": text}
+        if scores:
+            found["scores"] = each.detach()
         if spans:
             rows = [best_spans(self.pointer, part, tree) for tree, part in asked]
             found["spans"] = torch.cat(rows) if rows else torch.empty(0, 4)
         return found
 
-    def _surprises(self, hidden: Tensor, trees: Sequence[Tree]) -> tuple[Tensor, Tensor, Tensor]:
+    def _surprises(self, hidden: Tensor, trees: Sequence[Tree]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         rows: list[int] = []
         tokens: list[int] = []
         owners: list[int] = []  # a candidate for each row; past the last of them, the text
@@ -83,9 +86,9 @@ class Student(nn.Module):
         scores = torch.zeros(count + 1, device=device).index_add(0, torch.tensor(owners, device=device), values)
         asked = [tree for tree in trees if tree.ends]
         if not asked:
-            return torch.zeros_like(scores[0]), torch.zeros_like(scores[0]), -scores[count]
+            return torch.zeros_like(scores[0]), torch.zeros_like(scores[0]), -scores[count], scores[:0]
         everywhere, among = answer_losses(scores[:count], asked)
-        return everywhere.sum(), among.sum(), -scores[count]
+        return everywhere.sum(), among.sum(), -scores[count], scores[:count]
 
 
 def best_spans(pointer: PointerHead, hidden: Float[Tensor, "n D"], tree: Tree) -> Float[Tensor, "Q 4"]:

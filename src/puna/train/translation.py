@@ -41,7 +41,7 @@ def read_pairs(paths: Sequence[Path], valid: Path | None, *, strict: bool, seed:
     """
     rows, wrong = read_usable(paths, pair_row, strict=strict)
     if not rows:
-        raise InputError("E-TRAIN-USABLE", files=", ".join(map(str, paths)), count=len(wrong), command="translate")
+        raise InputError("E-TRAIN-USABLE", files=", ".join(map(str, paths)), count=len(wrong))
     if valid is not None:
         held, others = read_usable([valid], pair_row, strict=strict)
         return Pairs(rows, held, wrong + others)

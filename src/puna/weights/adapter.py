@@ -78,6 +78,13 @@ class Adapter:
         return (base["name"], base["sha256"]) if base else None
 
     @property
+    def trained(self) -> str | None:
+        """The kind of training that it says it had, if it says so."""
+        training = self.about.get("training")
+        kind = training.get("kind") if isinstance(training, dict) else None
+        return kind if isinstance(kind, str) else None
+
+    @property
     def examples(self) -> bool:
         """Whether the worked examples stand before the text."""
         return bool((self.about.get("prompt") or {}).get("examples", True))
