@@ -25,7 +25,7 @@ TASKS: Mapping[str, type[Pipeline]] = {
     "translation_zh_to_en": TranslationPipeline,
 }
 # Arguments of loading that change no result here: there is one framework, nothing is fetched and no code is run.
-_INERT = frozenset("framework use_fast trust_remote_code token use_auth_token model_card modelcard".split())
+_INERT = frozenset("framework use_fast trust_remote_code token use_auth_token modelcard".split())
 # Those that would choose other files or other numbers; with these values they ask for what is done anyway.
 _NAMED: Mapping[str, tuple[object, ...]] = {
     "config": (None,),
@@ -40,6 +40,7 @@ _NAMED: Mapping[str, tuple[object, ...]] = {
     "model_kwargs": (None, {}),
     "pipeline_class": (None,),
 }
+OF_LOADING = _INERT | _NAMED.keys()
 
 
 def pipeline(
@@ -86,7 +87,7 @@ def _loading(name: str, value: object, model: object) -> bool:
             return True  # a model's tokenizer is its own
         wanted = ", ".join(map(str, _NAMED[name]))
         raise InputError("E-PIPELINE-VALUE", name=name, value=shown(value), wanted=wanted)
-    return name in _NAMED or name in _INERT
+    return name in OF_LOADING
 
 
 def _device(given: object) -> str | None:
