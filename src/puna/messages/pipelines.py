@@ -29,8 +29,8 @@ MESSAGES: dict[str, Message] = {
     "E-PIPELINE-TEMPLATE": Message(
         (
             "the hypothesis template {template} has no single place for the label",
-            "write it with one {{}}: 'This text is about {{}}.'",
+            "write one pair of braces with nothing in it where the label goes",
         ),
-        ("假设模板 {template} 中没有唯一的标签位置", "请写上一个 {{}}，例如“这段文本的主题是{{}}。”"),
+        ("假设模板 {template} 中没有唯一的标签位置", "请在标签所在处写一对空的花括号，只写一次"),
     ),
 }

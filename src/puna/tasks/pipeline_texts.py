@@ -109,8 +109,8 @@ class TranslationPipeline(Pipeline):
         """Translate a text, or a list of texts.
 
         `src_lang`, `tgt_lang`: "en" or "zh" (or as NLLB and mBART call them); where neither they nor the task's name say,
-        each text goes into the other language than its own. `num_beams`: as in `puna translate`, 4 if it is left out.
-        `num_return_sequences`: how many translations of each.
+        each text goes into the other language than its own. `num_beams`: as in `puna translate`, 4 if it is left out, at
+        least as many as translations. `num_return_sequences`: how many translations of each.
 
         Gives a list of {"translation_text"}; for a list of texts, where several translations were asked for, a list of
         such lists. Raises InputError as `Translator.translate` does.
