@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from puna.answer.types import Answer, Answers, Evidence, Ranking, Source
     from puna.tasks.classify import Classified, Classifier, LabelScore
     from puna.tasks.labels import Example, Label
+    from puna.tasks.pipeline import pipeline
     from puna.weights.kept_folder import KeptFolder
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ _WHERE = {
     "Reader": "puna.answer.reader",
     "Source": "puna.answer.types",
     "load": "puna.answer.reader",
+    "pipeline": "puna.tasks.pipeline",
 }
 __all__ = [
     "Answer",
@@ -52,6 +54,7 @@ __all__ = [
     "Reader",
     "Source",
     "load",
+    "pipeline",
 ]
 
 

@@ -5,7 +5,8 @@ that it is read once. Where several labels may fit, each is a question behind th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from string import Formatter
 
 from puna.answer.prompt import CHINESE as ANSWERING_CHINESE
 from puna.answer.prompt import wording_of
@@ -17,7 +18,7 @@ from puna.tokens.tokenizer import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class LabelWording:
-    """The sentences of one language. `lead` stands before a label."""
+    """The sentences of one language. `lead` stands before a label, `after` behind it."""
 
     listed: str
     unlisted: str
@@ -32,6 +33,7 @@ class LabelWording:
     fits: str = ""
     yes: str = ""
     no: str = ""
+    after: str = ""
 
     def head(self, labels: Sequence[Label], examples: Sequence[Example], *, listed: bool, multi: bool) -> str:
         """Give what stands before every text."""
@@ -46,7 +48,7 @@ class LabelWording:
                 answers = [(label, self.yes if label.name in example.labels else self.no) for label in labels]
                 said += "".join(f"{self.asked(label)}{self.lead}{answer}\n" for label, answer in answers) + "\n"
             else:
-                said += f"{self.lead}{example.labels[0]}\n\n"
+                said += f"{self.lead}{example.labels[0]}{self.after}\n\n"
         return said
 
     def item(self, text: str, *, multi: bool) -> str:
@@ -56,7 +58,7 @@ class LabelWording:
     def asked(self, label: Label) -> str:
         """Ask whether a label fits, up to where the answer begins."""
         note = self.note.format(**_parts(label)) if label.description else ""
-        return f"{self.question}{label.name}{note}\n{self.fits}"
+        return f"{self.question}{label.name}{note}{self.after}\n{self.fits}"
 
 
 def _parts(label: Label) -> dict[str, str]:
@@ -94,6 +96,27 @@ CHINESE = LabelWording(
     no="否",
 )
 WORDINGS: Mapping[str, LabelWording] = {"en": ENGLISH, "zh": CHINESE}
+
+
+def wordings_of(template: str) -> Mapping[str, LabelWording]:
+    """Give the wordings with a sentence of the user's own, {} in it, that says which label fits a text.
+
+    Raises InputError where there is not one {} (or {0}) in it.
+    """
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError:
+        parts = []
+    fields = [n for n, part in enumerate(parts) if part[1] is not None]
+    if len(fields) != 1 or parts[fields[0]][1:] not in (("", "", None), ("0", "", None)):
+        raise InputError("E-PIPELINE-TEMPLATE", template=shown(template))
+    split = fields[0] + 1
+    before, after = ("".join(literal for literal, *_ in each) for each in (parts[:split], parts[split:]))
+    stem = before.rstrip(" ")  # most vocabularies have a word with the space before it as one token
+    return {
+        language: replace(wording, label=stem, lead=before[len(stem) :], question=before, after=after)
+        for language, wording in WORDINGS.items()
+    }
 
 
 def language_of(text: str) -> str:
@@ -149,7 +172,9 @@ def label_prompts(
         candidates = [[*question, *answer] for question in questions for answer in answers]
         counted = [len(answer) + 1 for _ in labels for answer in answers]
     else:
-        candidates = tokenizer.encode_batch([wording.lead + label.name for label in labels], start=False)
+        candidates = tokenizer.encode_batch(
+            [wording.lead + label.name + wording.after for label in labels], start=False
+        )
         counted = [len(candidate) + 1 for candidate in candidates]
     longest = max(map(len, candidates))
     if longest > context // 4:
