@@ -97,8 +97,8 @@ def test_a_whole_reader_is_asked_as_it_was_trained(tiny, tmp_path):
         assert (output / POINTER).exists() == (weight > 0)
         reader, plain = puna.load(output), puna.load(output, adapter=None)
         assert (reader._pointer is not None) == (weight > 0)
-        assert not reader._examples
-        assert plain._examples
+        assert not reader.examples
+        assert plain.examples
         assert reader.ask("Who walked?", text).model != plain.ask("Who walked?", text).model
         assert reader.generate("Ann", raw=True, max_tokens=3) == plain.generate("Ann", raw=True, max_tokens=3)
     lm = session_of(tiny, "lm", full=True, kind="lm")
