@@ -10,7 +10,6 @@ other files. The page is written in English, and in Chinese beside it (.zh.md).
 import argparse
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -45,7 +44,8 @@ class Kept:
 
     def get(self, name: str, make: Callable[[], Record | None], **more: object) -> Record | None:
         """Give what is kept, else make it and keep it; None where there is nothing to make."""
-        path = self.path(name, **more).with_suffix(".json")
+        stem = self.path(name, **more)
+        path = stem.with_name(f"{stem.name}.json")
         if path.exists():
             found: Record = json.loads(path.read_text("utf-8"))
             return found
@@ -70,10 +70,10 @@ class Readers:
         return self._plain
 
 
-def labels(name: str, kept: Kept, readers: Readers, data: Path, given: argparse.Namespace) -> dict[str, Record]:
+def labels(name: str, kept: Kept, readers: Readers, given: argparse.Namespace) -> dict[str, Record]:
     """Measure a set of labelled texts."""
     what = LABELS[name]
-    material = label_material(data, what, given.limit, given.train_rows)
+    material = label_material(what, given.limit, given.train_rows)
     both = {"limit": given.limit, "learn": given.train_rows}
 
     def tuned() -> Record:
@@ -97,10 +97,10 @@ def labels(name: str, kept: Kept, readers: Readers, data: Path, given: argparse.
     return found
 
 
-def choices(name: str, kept: Kept, readers: Readers, data: Path, given: argparse.Namespace) -> dict[str, Record]:
+def choices(name: str, kept: Kept, readers: Readers, given: argparse.Namespace) -> dict[str, Record]:
     """Measure a set of multiple choice."""
     what = CHOICES[name]
-    rows, learn = choice_material(data, what, given.limit, given.train_rows)
+    rows, learn = choice_material(what, given.limit, given.train_rows)
     found: dict[str, Record] = {}
     both = {"limit": given.limit, **({"learn": given.train_rows} if learn else {})}
     found |= kept.get(f"{name}.simple", lambda: measure.simple_choices(what, rows, learn), **both) or {}
@@ -128,12 +128,10 @@ def choices(name: str, kept: Kept, readers: Readers, data: Path, given: argparse
     return found
 
 
-def translations(
-    name: str, kept: Kept, readers: Readers, data: Path, given: argparse.Namespace
-) -> dict[str, Record]:
+def translations(name: str, kept: Kept, readers: Readers, given: argparse.Namespace) -> dict[str, Record]:
     """Measure a set of translations: the source itself, the model as it is, a translator."""
     title, limit = TRANSLATIONS[name], min(given.limit, given.translations)
-    rows = measure.pairs(data, kept.folder, name, limit)
+    rows = measure.pairs(kept.folder, name, limit)
     makers: dict[str, tuple[Callable[[], Record | None], Mapping[str, object]]] = {
         "source": (lambda: measure.untranslated(rows), {}),
         "untuned": (lambda: measure.translated(given.model, None, rows, title, show), {}),
@@ -174,9 +172,12 @@ def wanted(value: str) -> list[str]:
 def command(given: argparse.Namespace, default: argparse.Namespace) -> str:
     """Give the command that measures this again."""
     parts = ["python bench/applications.py WORK"]
-    for name in ("limit", "translations", "train_rows", "epochs", "untrained"):
-        if (value := getattr(given, name)) != getattr(default, name):
-            parts.append(f"--{name.replace('_', '-')}" + ("" if value is True else f" {value:g}"))
+    values = {name: getattr(given, name) for name in ("limit", "translations", "train_rows", "epochs", "untrained")}
+    parts += [
+        f"--{name.replace('_', '-')}" + ("" if value is True else f" {value:g}")
+        for name, value in values.items()
+        if value != getattr(default, name)
+    ]
     if given.sets != SETS:
         parts.append(f"--sets {','.join(given.sets)}")
     return " ".join([*parts, "--markdown docs/applications.md"])
@@ -196,14 +197,11 @@ def main() -> None:
     parser.add_argument("--model", help="another model than the default one")
     parser.add_argument("--markdown", type=Path, help="write the page to this file, and to NAME.zh.md")
     given = parser.parse_args()
-    if not os.environ.get("PUNA_DATA"):
-        parser.error("PUNA_DATA does not name the folder of the data sets")
     default = parser.parse_args([str(given.work)])
     kept, readers = Kept(given.work, {"model": given.model}), Readers(given.model)
-    data = Path(os.environ["PUNA_DATA"])
     try:
         results = {
-            kind: {name: measured(name, kept, readers, data, given) for name in sets if name in given.sets}
+            kind: {name: measured(name, kept, readers, given) for name in sets if name in given.sets}
             for kind, (sets, measured) in KINDS.items()
         }
     except PunaError as error:

@@ -20,7 +20,7 @@ from puna.answer.reader import Reader
 from puna.errors import InputError
 from puna.evaluate.choice import Choice, choose
 from puna.evaluate.choice_rows import ChoiceRow
-from puna.evaluate.rows import read_rows, sample
+from puna.evaluate.rows import data_file, read_rows, sample
 from puna.evaluate.texts import LabelRow
 from puna.evaluate.translation import PairRow, TranslationRun, pair_row, scores_of
 from puna.tasks.translate import Translator, Wanted
@@ -192,10 +192,10 @@ def untranslated(rows: Sequence[PairRow]) -> Record:
     return asdict(scores_of([row.source for row in rows], [row.targets for row in rows], rows[0].target_language))
 
 
-def pairs(data: Path, work: Path, name: str, limit: int) -> list[PairRow]:
+def pairs(work: Path, name: str, limit: int) -> list[PairRow]:
     """Draw rows of a translation set; those of Tatoeba as the translator's training keeps them back."""
     if not name.startswith("tatoeba"):
-        path = data / name / "test.jsonl.gz"
+        path = data_file(f"{name}/test")
     else:
         folder = work / "tatoeba"
         path = folder / f"test-{name[-5:].replace('_', '-')}.jsonl"

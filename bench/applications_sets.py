@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from puna.evaluate.choice_rows import ChoiceRow, choice_row
-from puna.evaluate.rows import read_rows, sample
+from puna.evaluate.rows import data_file, read_rows, sample
 from puna.evaluate.texts import LabelRow, labelled_rows
 
 SEED = 0
@@ -69,23 +68,18 @@ TRANSLATIONS = {
 }
 
 
-def place(data: Path, name: str) -> Path:
-    """Give a file of the data folder."""
-    return data / f"{name}.jsonl.gz"
-
-
-def label_material(data: Path, what: LabelSet, limit: int, most: int) -> LabelMaterial:
+def label_material(what: LabelSet, limit: int, most: int) -> LabelMaterial:
     """Draw `limit` rows of each kind to measure on, and at most `most` to learn from, one in twenty of them strange.
 
     Labels are read as words: underscores are spaces.
     """
-    test = _named(data, what.test, what.unknown)
+    test = _named(what.test, what.unknown)
     if what.learn is None:
         chosen = set(sample(range(len(test)), len(test) // 2, HALVES))
         learn = [row for n, row in enumerate(test) if n in chosen]
         test = [row for n, row in enumerate(test) if n not in chosen]
     else:
-        learn = _named(data, what.learn, what.unknown)
+        learn = _named(what.learn, what.unknown)
     labels = tuple(sorted({row.label for row in (*test, *learn)}))
     known, strange = _parted(test)
     ours, others = _parted(learn)
@@ -98,10 +92,10 @@ def label_material(data: Path, what: LabelSet, limit: int, most: int) -> LabelMa
     )
 
 
-def choice_material(data: Path, what: ChoiceSet, limit: int, most: int) -> tuple[list[ChoiceRow], list[ChoiceRow]]:
+def choice_material(what: ChoiceSet, limit: int, most: int) -> tuple[list[ChoiceRow], list[ChoiceRow]]:
     """Draw rows to measure on, and rows to learn from, where there are any."""
-    test = sample(read_rows(place(data, what.test), choice_row), limit, SEED)
-    learn = sample(read_rows(place(data, what.learn), choice_row), most, SEED) if what.learn else []
+    test = sample(read_rows(data_file(what.test), choice_row), limit, SEED)
+    learn = sample(read_rows(data_file(what.learn), choice_row), most, SEED) if what.learn else []
     return test, learn
 
 
@@ -115,8 +109,8 @@ def with_options(row: ChoiceRow) -> tuple[str, list[int]]:
     return text, starts
 
 
-def _named(data: Path, name: str, unknown: str | None) -> list[LabelRow]:
-    rows, _ = labelled_rows(place(data, name), ())
+def _named(name: str, unknown: str | None) -> list[LabelRow]:
+    rows, _ = labelled_rows(data_file(name), ())
     return [replace(row, label=NOTHING if row.label == unknown else row.label.replace("_", " ")) for row in rows]
 
 
