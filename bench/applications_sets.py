@@ -71,7 +71,7 @@ TRANSLATIONS = {
 def label_material(what: LabelSet, limit: int, most: int) -> LabelMaterial:
     """Draw `limit` rows of each kind to measure on, and at most `most` to learn from, one in twenty of them strange.
 
-    Labels are read as words: underscores are spaces.
+    Texts that the set to measure on has too are not learned from. Labels are read as words: underscores are spaces.
     """
     test = _named(what.test, what.unknown)
     if what.learn is None:
@@ -82,7 +82,8 @@ def label_material(what: LabelSet, limit: int, most: int) -> LabelMaterial:
         learn = _named(what.learn, what.unknown)
     labels = tuple(sorted({row.label for row in (*test, *learn)}))
     known, strange = _parted(test)
-    ours, others = _parted(learn)
+    seen = {row.text for row in test}
+    ours, others = _parted([row for row in learn if row.text not in seen])
     others = sample(others, max(1, most // 20), SEED)
     return LabelMaterial(
         labels,
