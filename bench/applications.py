@@ -111,18 +111,19 @@ def choices(name: str, kept: Kept, readers: Readers, given: argparse.Namespace) 
     if not learn:
         return found
 
-    def shipped() -> Record | None:
+    def shipped(options: bool) -> Record | None:
         reader = measure.shipped_reader(given.model)
-        return measure.judged(reader, what.title, rows, show) if reader else None
+        return measure.judged(reader, what.title, rows, show, options=options) if reader else None
 
     def tuned() -> Record:
         folder = kept.path(f"{name}.trained", learn=given.train_rows, epochs=given.epochs)
         measure.train_choices(folder, learn, options(given), shipped=given.model is None)
-        record = measure.judged(measure.loaded(given.model, folder), what.title, rows, show)
+        record = measure.judged(measure.loaded(given.model, folder), what.title, rows, show, options=True)
         return {**record, "minutes": measure.training_minutes(folder)}
 
-    if record := kept.get(f"{name}.reader", shipped, limit=given.limit):
-        found["reader"] = record
+    for method, inside in (("reader", False), ("options", True)):
+        if record := kept.get(f"{name}.{method}", lambda inside=inside: shipped(inside), limit=given.limit):
+            found[method] = record
     if not given.untrained and (record := kept.get(f"{name}.tuned", tuned, **both, epochs=given.epochs)):
         found["tuned"] = {**record, "learned": len(learn)}
     return found

@@ -122,15 +122,15 @@ def scored(reader: Reader, title: str, rows: Sequence[ChoiceRow], report: Report
     }
 
 
-def judged(reader: Reader, title: str, rows: Sequence[ChoiceRow], report: Report) -> Record:
-    """Let a reader judge the candidates, which stand in its text behind the context."""
+def judged(reader: Reader, title: str, rows: Sequence[ChoiceRow], report: Report, *, options: bool) -> Record:
+    """Let a reader judge the candidates: the prior divided out, or with `options` as texts behind the context."""
     shares: list[list[float]] = []
     began = time.perf_counter()
     for row in rows:
         candidates = [" ".join(candidate.split()) for candidate in row.candidates]
         try:
-            text, _ = with_options(row)
-            answers = reader.ask(row.question or "", text, candidates, top=len(candidates)).answers
+            text, how = (with_options(row)[0], "sum") if options else (row.context or "", "prior")
+            answers = reader.ask(row.question or "", text, candidates, top=len(candidates), normalise=how).answers
             values = {answer.text: answer.probability for answer in answers}
             total = sum(values.values()) or 1.0
             shares.append([values[candidate] / total for candidate in candidates])

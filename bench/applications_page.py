@@ -141,7 +141,7 @@ def reader_rows(words: Mapping[str, str], records: Mapping[str, Record]) -> list
     """Write what readers choose that find the options in their text."""
     simple = rights(records[best_of(records, ("place", "tfidf"))])
     rows = []
-    for method in ("reader", "tuned"):
+    for method in ("reader", "options", "tuned"):
         if method in records:
             record = records[method]
             minutes = words["minutes"].format(minutes=record["minutes"]) if "minutes" in record else ""

@@ -52,13 +52,14 @@ WORDS = {
         "choices-heads": "set|rows|chance|place|tf-idf|log-probability|per byte|prior divided out|ECE|rows/s|"
         "beside the simple methods",
         "reader-title": "{set}, read",
-        "reader-text": "The reader finds the options in its text, on lines of their own behind the context, and "
-        "judges them as candidates (`puna ask --candidate`). Trained: `puna train reader --among "
-        "1`, with the other options as wrong answers, from the reader that comes with Puna on "
-        "where there is one for the model (--rate 2e-4), {epochs:g} pass(es).",
+        "reader-text": "A reader judges the options as candidates (`puna ask --candidate`): that which comes "
+        "with Puna with `--normalise prior`; and the same, or one trained for it, on texts in "
+        "which the options stand too, on lines of their own behind the context. Trained: `puna "
+        "train reader --among 1`, with the other options as wrong answers, from the reader that "
+        "comes with Puna on where there is one for the model (--rate 2e-4), {epochs:g} pass(es).",
         "reader-heads": "reader|learned from|accuracy, %|ECE|rows/s|beside the simple methods",
-        "c3-reader": "the one that comes with Puna",
-        "c3-tuned": "trained",
+        "c3-reader": "the one that comes with Puna, prior divided out",
+        "c3-tuned": "trained, options in the text",
         "translations": "Translation",
         "translations-text": "`puna eval translate`: four beams, BLEU and chrF by sacrebleu over all rows of a set "
         "together (Chinese by characters). *Source*: the source text as if it were its "
@@ -66,6 +67,7 @@ WORDS = {
         "translator-used": "*Translator*: {names}.",
         "translator-none": "No translator was measured: Puna brings none for this model, and none was named.",
         "translations-heads": "set|rows|source: BLEU|chrF|untrained: BLEU|chrF|translator: BLEU|chrF|rows/s",
+        "c3-options": "the same, options in the text",
     },
     "zh": {
         "title": "实测：标签、选择题、翻译",
@@ -107,17 +109,19 @@ WORDS = {
         "比较双方各自较好的方法。",
         "choices-heads": "数据集|行数|随机|位置|tf-idf|对数概率|每字节|除去先验|ECE|行/秒|与简单方法相比",
         "reader-title": "{set}，由阅读器作答",
-        "reader-text": "选项逐行写在正文之后，阅读器在文中看到它们，并把它们当作候选来判断（`puna ask "
-        "--candidate`）。训练：`puna train reader --among 1`，其余选项作为错误答案；模型有 Puna "
-        "自带的阅读器时从它继续（--rate 2e-4），过 {epochs:g} 遍。",
+        "reader-text": "阅读器把选项当作候选来判断（`puna ask --candidate`）：Puna 自带的用 `--normalise "
+        "prior`；同一个、或为此训练的，读的文本里还有选项，逐行写在正文之后。训练：`puna train "
+        "reader --among 1`，其余选项作为错误答案；模型有 Puna 自带的阅读器时从它继续（--rate "
+        "2e-4），过 {epochs:g} 遍。",
         "reader-heads": "阅读器|学习行数|准确率 %|ECE|行/秒|与简单方法相比",
-        "c3-reader": "Puna 自带的",
-        "c3-tuned": "训练后",
+        "c3-reader": "Puna 自带的，除去先验",
+        "c3-tuned": "训练后，选项在文中",
         "translations": "翻译",
         "translations-text": "`puna eval translate`：四束，sacrebleu 的 BLEU 和 chrF，按整个数据集计算（中文按字）。"
         "*原文*：把原文当作译文。*未训练*：文本前放示例。",
         "translator-used": "*翻译器*：{names}。",
         "translator-none": "没有测量翻译器：Puna 没有为该模型自带翻译器，也没有指定。",
         "translations-heads": "数据集|行数|原文：BLEU|chrF|未训练：BLEU|chrF|翻译器：BLEU|chrF|行/秒",
+        "c3-options": "同一个，选项在文中",
     },
 }

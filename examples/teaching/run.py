@@ -30,9 +30,13 @@ def question(row: ChoiceRow, shares: list[float]) -> None:
 
 
 def read(reader: puna.Reader, row: ChoiceRow, *, why: bool) -> tuple[list[float], Answers]:
-    """Judge the options of a question about a text; give their shares, and all that is known of the answers."""
+    """Judge the options of a question about a text; give their shares, and all that is known of the answers.
+
+    With the prior divided out: what an option gets behind an empty text says how common its words are.
+    """
     names = [" ".join(candidate.split()) for candidate in row.candidates]
-    answers = reader.ask(row.question or "", row.context or "", names, top=len(names), why=why)
+    text = row.context or ""
+    answers = reader.ask(row.question or "", text, names, top=len(names), normalise="prior", why=why)
     values = {answer.text: answer.probability for answer in answers}
     total = sum(values.values()) or 1.0
     return [values[name] / total for name in names], answers
@@ -71,7 +75,7 @@ def main() -> None:
     given = parser.parse_args()
     chinese = [
         row
-        for row in sample(read_rows(data_file("c3/dev"), choice_row), given.limit)
+        for row in sample(read_rows(data_file("c3/test"), choice_row), given.limit)
         if len({" ".join(text.split()) for text in row.candidates}) == len(row.candidates)
     ]
     science = sample(read_rows(data_file("arc_easy/test"), choice_row), given.limit)
