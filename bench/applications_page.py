@@ -54,7 +54,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def speed(record: Record, count: int) -> str:
     """Give rows a second; of what takes no time to speak of, nothing."""
     seconds = record["seconds"]
-    return f"{count / seconds:.3g}" if seconds > 1e-3 else "–"
+    if not seconds:
+        return "–"
+    return f"{count / seconds:,.0f}" if count > 100 * seconds else f"{count / seconds:.3g}"
 
 
 def best_of(records: Mapping[str, Record], names: Sequence[str]) -> str:
@@ -171,7 +173,7 @@ def translation_rows(found: Mapping[str, Mapping[str, Record]]) -> list[list[str
                     continue
                 highest = max(record[metric] for record in records.values())
                 value = records[method][metric]
-                cells.append(f"**{value:.1f}**" if value == highest else f"{value:.1f}")
+                cells.append(f"**{value:.1f}**" if value == highest > 0 else f"{value:.1f}")
         last = records.get("translator", records["untuned"])
         rows.append([TRANSLATIONS[name], str(last["n"]), *cells, speed(last, last["n"])])
     return rows

@@ -32,7 +32,7 @@ def question(row: ChoiceRow, shares: list[float]) -> None:
 def read(reader: puna.Reader, row: ChoiceRow, *, why: bool) -> tuple[list[float], Answers]:
     """Judge the options of a question about a text; give their shares, and all that is known of the answers.
 
-    With the prior divided out: what an option gets behind an empty text says how common its words are.
+    With the prior divided out: what an option gets without the text says how common its words are.
     """
     names = [" ".join(candidate.split()) for candidate in row.candidates]
     text = row.context or ""
