@@ -33,15 +33,17 @@ def intents(name: str) -> list[LabelRow]:
     return [LabelRow(row.text, row.label.replace("_", " ")) for row in rows]
 
 
-def train(folder: Path, rows: list[LabelRow], epochs: float) -> None:
+def train(folder: Path, rows: list[LabelRow], labels: list[str], epochs: float) -> None:
     """Train an adapter unless it is there; what was stopped goes on."""
     if folder.exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    path = folder.with_name(folder.name + ".rows.jsonl")
+    path, names = folder.with_name(folder.name + ".rows.jsonl"), folder.with_name(folder.name + ".labels.txt")
+    write_whole(names, "".join(f"{label}\n" for label in labels).encode())
     write_whole(path, b"".join(json.dumps(asdict(row)).encode() + b"\n" for row in rows))
     command = [sys.executable, "-m", "puna.cli.main", "train", "classify", str(path), "-o", str(folder)]
-    code = subprocess.run([*command, "--epochs", f"{epochs:g}"], check=False, stdout=sys.stderr).returncode
+    command += ["--labels", str(names), "--epochs", f"{epochs:g}"]
+    code = subprocess.run(command, check=False, stdout=sys.stderr).returncode
     if code:
         sys.exit(code)
 
@@ -89,7 +91,7 @@ def main() -> None:
     strange = [row for row in intents("clinc150/test") if row.label == "oos"]
     labels = sorted({row.label for row in learn})
     if given.train:
-        train(given.train, sample(learn, given.rows), given.epochs)
+        train(given.train, sample(learn, given.rows), labels, given.epochs)
     reader = puna.load(adapter=given.train)
     classifier = puna.Classifier(reader, labels)
     rows, others = sample(test, given.limit), sample(strange, given.limit)
