@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from puna.errors import InputError
-from puna.evaluate.rows import Fields, QuestionRow, question_row, read_rows, sample
+from puna.evaluate.rows import Fields, QuestionRow, data_file, question_row, read_rows, sample
 
 GOOD: dict[str, Any] = {
     "id": "a",
@@ -165,3 +165,13 @@ def test_samples() -> None:
         assert set(some) <= set(sample(rows, 21, seed))
     assert len({tuple(some) for some in drawn.values()}) == 50
     assert 400 < sum(sum(some) for some in drawn.values()) / 1000 < 600
+
+
+def test_data_sets_are_found_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PUNA_DATA", str(tmp_path))
+    assert data_file("sst2/dev") == tmp_path / "sst2" / "dev.jsonl.gz"
+    for unset in (lambda: monkeypatch.setenv("PUNA_DATA", ""), lambda: monkeypatch.delenv("PUNA_DATA")):
+        unset()
+        with pytest.raises(InputError) as caught:
+            data_file("sst2/dev")
+        assert caught.value.code == "E-DATA-FOLDER"

@@ -179,6 +179,39 @@ def test_the_head_is_read_once(reader: Reader, monkeypatch: pytest.MonkeyPatch) 
     assert sum(rows) < head
 
 
+@pytest.mark.parametrize("multi", [False, True], ids=["one label", "several"])
+def test_examples_are_read_once_for_all_batches_and_calls(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch, multi: bool
+) -> None:
+    """A head for each language, read as one chain, once; no other chain is read but what fits no shared forward."""
+    chains: list[list[int]] = []
+    forwards = 0
+    read, forward = Llama.read, Llama.forward
+
+    def counted_read(self: Llama, tokens: list[int], *more: object) -> torch.Tensor:
+        chains.append(list(tokens))
+        return read(self, tokens, *more)
+
+    def counted(self: Llama, *given: object, **named: object) -> torch.Tensor:
+        nonlocal forwards
+        forwards += 1
+        return forward(self, *given, **named)
+
+    classifier = Classifier(reader, ["sports", "politics"], examples=EXAMPLES, multi=multi)
+    heads = [classifier.prompts(language).head for language in ("en", "zh")]
+    monkeypatch.setattr(Llama, "read", counted_read)
+    monkeypatch.setattr(Llama, "forward", counted)
+    texts = [text for n in range(70) for text in (f"Day {n}.", f"第{n}天。")]
+    first = [bare(each) for each in classifier.each(texts)]  # three batches, both languages in each
+    assert [chains.count(head) for head in heads] == [1, 1]
+    assert len(chains) == 2
+    batches = forwards
+    assert [bare(classifier.classify(text)) for text in texts[:6]] == first[:6]
+    assert [bare(each) for each in classifier.each(texts)] == first
+    assert len(chains) == 2
+    assert batches < len(texts)
+
+
 def test_a_long_text_is_read_whole_and_its_windows_are_averaged(reader: Reader) -> None:
     text = LONG
     classifier = Classifier(reader, ["walks", "ships"])

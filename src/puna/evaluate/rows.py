@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import random
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -159,6 +160,17 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
             yield cast(IO[bytes], lines), file
     except (OSError, EOFError, zlib.error):
         raise InputError("E-ROWS-DAMAGED", path=path) from None
+
+
+def data_file(name: str) -> Path:
+    """Give a file of the data sets' folder, PUNA_DATA: "sst2/dev" stands for sst2/dev.jsonl.gz.
+
+    Raises InputError where no folder is named; whether the file is there, reading tells.
+    """
+    folder = os.environ.get("PUNA_DATA")
+    if not folder:
+        raise InputError("E-DATA-FOLDER", name=f"{name}.jsonl.gz")
+    return Path(folder) / f"{name}.jsonl.gz"
 
 
 def sample(rows: Sequence[_Row], limit: int | None, seed: int = 0) -> list[_Row]:

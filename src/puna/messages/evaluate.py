@@ -3,6 +3,13 @@
 from puna.messages.message import Message
 
 MESSAGES: dict[str, Message] = {
+    "E-DATA-FOLDER": Message(
+        (
+            "{name} is needed, and no folder of data sets is named",
+            "name it in the environment variable PUNA_DATA",
+        ),
+        ("需要 {name}，但没有指定数据文件夹", "请在环境变量 PUNA_DATA 中指定"),
+    ),
     "E-ROWS-JSON": Message(
         (
             "{path}, line {line}, is not JSON from column {column} on",
