@@ -14,7 +14,7 @@ import puna.lab.grouping
 from puna.lab.decoding import random_model, speeds
 from puna.lab.grouping import Grouping
 from puna.lab.runner import run_study
-from puna.lab.study import Piece, Setting
+from puna.lab.study import Done, Piece, Setting
 from puna.tokens.tokenizer import Tokenizer
 from puna.train.scratch import Sizes
 from puna.weights.checkpoint import open_checkpoint
@@ -136,3 +136,23 @@ def test_the_whole_study(data: Path, tmp_path: Path) -> None:
     assert kept == ["random", "random", "seed", "seed"]
     for path in (tmp_path / "out" / "grouping.kept").glob("seed-*"):
         assert open_checkpoint(path).config["num_key_value_heads"] == 4
+
+
+def test_the_best_of_the_further_rates_counts(tmp_path: Path) -> None:
+    study, setting = Grouping(), Setting(2, "tiny", folder=tmp_path)
+    trained = [each for each in study.pieces(setting) if each.get("share")]
+    rates = {each["rate"] for each in trained}
+    assert len(rates) == 3
+    best = sorted(rates)[1]
+
+    def found(each: Piece) -> dict[str, float]:
+        return {
+            "bits_per_byte": 2.0 if each.get("rate") == best else 2.5 + each["seed"],
+            "steps": 1,
+            "cache_bytes_per_token": 8,
+        }
+
+    every = [Done(each, found(each), 0.0) for each in study.pieces(setting) if "seed" in each]
+    for each in study.summarise(every)["quality"]:
+        assert each["rate"] == (best if each["share"] else 0.0)
+        assert each["bits_per_byte"] == (2.0 if each["share"] else 3.0)

@@ -9,7 +9,7 @@ import random
 import shutil
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHARES = (0.0, 0.05)  # of the steps that made the model
+_RATE = 2e-3  # that made it
+_RATES = (
+    _RATE,
+    6e-4,
+    2e-4,
+)  # of the further steps: the best counts, for begun anew at its own a good model gets worse
 _HELD = 0.01  # of the text
 _MINUTES = 0.25  # between checkpoints of a training
 _ROUNDS = {"tiny": 2, "small": 15, "large": 25}
@@ -86,10 +92,11 @@ class Grouping(Study):
         most = scale.sizes.heads
         ways = [(most, "all"), *((count, by) for count in _fewer(most) for by in WAYS)]
         quality: list[Piece] = [
-            {"seed": seed, "kv_heads": count, "by": by, "share": share}
+            {"seed": seed, "kv_heads": count, "by": by, "share": share} | ({"rate": rate} if rate else {})
             for seed in range(setting.seeds)
             for count, by in ways
             for share in SHARES
+            for rate in (_RATES if share else (0.0,))
         ]
         return quality + [
             {"shape": shape, "context": context} for shape, every in scale.contexts.items() for context in every
@@ -117,14 +124,17 @@ class Grouping(Study):
         return _Trained(scale, setting, piece["seed"]).quality(piece, watch)
 
     def summarise(self, done: Sequence[Done]) -> dict[str, Any]:
-        """Give bits a byte by heads, way and share (mean, standard deviation, every seed), and the speeds."""
-        runs: dict[tuple[int, str, float], list[dict[str, Any]]] = {}
+        """Give bits a byte by heads, way and share (mean, standard deviation, every seed, best rate), and the speeds."""
+        runs: dict[tuple[int, str, float], dict[float, list[dict[str, Any]]]] = {}
         for each in done:
             if "seed" in each.piece:
                 key = (each.piece["kv_heads"], each.piece["by"], each.piece["share"])
-                runs.setdefault(key, []).append(each.found)
+                runs.setdefault(key, {}).setdefault(each.piece.get("rate", 0.0), []).append(each.found)
         quality = []
-        for (count, by, share), found in runs.items():
+        for (count, by, share), rates in runs.items():
+            means = {rate: statistics.fmean(run["bits_per_byte"] for run in each) for rate, each in rates.items()}
+            rate = min(means, key=lambda each: means[each])
+            found = rates[rate]
             bits = [run["bits_per_byte"] for run in found]
             quality.append(
                 {
@@ -135,6 +145,8 @@ class Grouping(Study):
                     "deviation": statistics.stdev(bits) if len(bits) > 1 else 0.0,
                     "seeds": bits,
                     "steps": found[0]["steps"],
+                    "rate": rate,
+                    "rates": {str(each): mean for each, mean in means.items()},
                     "cache_bytes_per_token": found[0]["cache_bytes_per_token"],
                 }
             )
@@ -159,6 +171,7 @@ class Grouping(Study):
                 _NAMES[by][zh],
                 f"{before['bits_per_byte']:.3f}",
                 f"{later[count, by]['bits_per_byte']:.3f} ± {later[count, by]['deviation']:.3f}",
+                f"{later[count, by]['rate']:g}",
                 f"{before['cache_bytes_per_token']:,}",
                 f"{fast[count]:,.0f}",
             ]
@@ -166,11 +179,11 @@ class Grouping(Study):
         ]
         if zh:
             return [
-                *("键值头", "方式", "比特/字节", "再训练 5 % 之后", "KV 字节/词元"),
+                *("键值头", "方式", "比特/字节", "再训练 5 % 之后", "最好的学习率", "KV 字节/词元"),
                 f"词元/秒（宽模型，{longest:,} 词元之后）",
             ], rows
         return [
-            *("kv heads", "by", "bits/byte", "after 5 % more steps", "KV bytes/token"),
+            *("kv heads", "by", "bits/byte", "after 5 % more steps", "best rate", "KV bytes/token"),
             f"tokens/s (wide, behind {longest:,})",
         ], rows
 
@@ -216,7 +229,7 @@ class _Trained:
         self._scale, self._setting, self._seed = scale, setting, seed
         self._texts = _texts(tuple(map(setting.file, scale.files)), scale.length, scale.chains)
         self._recipe = Recipe(
-            epochs=1.0, questions=scale.batch / WORDS, rate=2e-3, patience=0, validations=1, seed=seed
+            epochs=1.0, questions=scale.batch / WORDS, rate=_RATE, patience=0, validations=1, seed=seed
         )
 
     def quality(self, piece: Piece, watch: Told) -> dict[str, Any]:
@@ -230,7 +243,7 @@ class _Trained:
         base = Base(model, tokenizer, path.name, mark, model.size_bytes, files)
         output = self._setting.folder / f"{path.name}-more"
         _clear(output)
-        session = self._session(output, base)
+        session = self._session(output, base, piece.get("rate", _RATE))
         steps = 0
         if piece["share"]:
             loop = session.train(
@@ -258,8 +271,10 @@ class _Trained:
             shutil.rmtree(session.work, ignore_errors=True)
         return path
 
-    def _session(self, output: Path, base: Base) -> Session:
-        order = Order(output, self._recipe, lora=None, device=self._setting.device, dtype="fp32")
+    def _session(self, output: Path, base: Base, rate: float = _RATE) -> Session:
+        order = Order(
+            output, replace(self._recipe, rate=rate), lora=None, device=self._setting.device, dtype="fp32"
+        )
         return Session("lm", order, Ranks(self._setting.device), base)
 
     def _watch(self, watch: Told) -> Watch:
