@@ -45,7 +45,7 @@ def test_pieces_are_different_and_all_there() -> None:
     pieces = Grouping().pieces(Setting(3, "small"))
     assert len({json.dumps(dict(each), sort_keys=True) for each in pieces}) == len(pieces)
     quality = [each for each in pieces if "seed" in each]
-    assert len(quality) == 3 * (1 + 3 * 3) * 2
+    assert len(quality) == 3 * (1 + 3 * 3) * (1 + 3)  # trained on at three rates, and not
     assert {each["kv_heads"] for each in quality} == {8, 4, 2, 1}
 
 
