@@ -8,18 +8,16 @@ import click
 from puna.cli.inputs import label_options, labels_given
 from puna.cli.output import counting, language, say
 from puna.cli.train_options import Common, common, order_of
-from puna.cli.train_run import run_training, warn_of
+from puna.cli.train_run import run_training, tell_left_out
 
 _WORDS = {
     "en": {
         "preparing": "preparing",
         "data": "{rows} texts to learn from, {held} held back, {labels} labels",
-        "wrong": "{count} row(s) left out; --strict refuses them",
     },
     "zh": {
         "preparing": "准备中",
         "data": "{rows} 条文本用于学习，{held} 条留作验证，{labels} 个标签",
-        "wrong": "略过了 {count} 行；--strict 会拒绝它们",
     },
 }
 
@@ -77,9 +75,7 @@ def classify(
     )
     session = Session("classify", order, ranks)
     if ranks.first:
-        warn_of(found.wrong)
-        if found.wrong:
-            say(words["wrong"].format(count=len(found.wrong)))
+        tell_left_out(found.wrong)
         say(words["data"].format(rows=len(found.rows), held=len(found.held), labels=len(found.labels)))
     with counting(words["preparing"], len(found.rows)) as prepared:
         passages = list(

@@ -7,18 +7,16 @@ import click
 
 from puna.cli.output import counting, language, say
 from puna.cli.train_options import Common, common, order_of
-from puna.cli.train_run import run_training, warn_of
+from puna.cli.train_run import run_training, tell_left_out
 
 _WORDS = {
     "en": {
         "preparing": "preparing",
         "data": "{rows} rows to learn from, {held} held back",
-        "wrong": "{count} row(s) left out; --strict refuses them",
     },
     "zh": {
         "preparing": "准备中",
         "data": "{rows} 行用于学习，{held} 行留作验证",
-        "wrong": "略过了 {count} 行；--strict 会拒绝它们",
     },
 }
 
@@ -90,9 +88,7 @@ def reader(
     )
     session = Session("reader", order, ranks)
     if ranks.first:
-        warn_of([wrong.error for wrong in found.wrong])
-        if found.wrong:
-            say(words["wrong"].format(count=len(found.wrong)))
+        tell_left_out([wrong.error for wrong in found.wrong])
         say(words["data"].format(rows=len(found.rows), held=len(found.held)))
     with counting(words["preparing"], len(found.rows)) as prepared:
         passages = list(lessons(found.rows, session.base.tokenizer, session.context, prepared))

@@ -22,6 +22,7 @@ _WORDS = {
         "note": "  loss {loss:.3f}  {speed:,.0f} tokens/s",
         "stopped": "stopped after step {step} of {total}; the same command goes on from there",
         "nothing": "stopped before the first step; nothing is kept",
+        "wrong": "{count} row(s) left out; --strict refuses them",
         "written": "{steps} steps, the best after step {best}; written to {output}, log and curves to {work}",
         "steps": "steps",
         "loss": "loss",
@@ -41,6 +42,7 @@ _WORDS = {
         "note": "  损失 {loss:.3f}  每秒 {speed:,.0f} 词元",
         "stopped": "已在第 {step} 步后停止（共 {total} 步）；再次运行同一命令会接着做",
         "nothing": "在第一步之前停止，没有保存任何内容",
+        "wrong": "略过了 {count} 行；--strict 会拒绝它们",
         "written": "共 {steps} 步，第 {best} 步最好；结果写入 {output}，日志与曲线写入 {work}",
         "steps": "步数",
         "loss": "损失",
@@ -162,9 +164,16 @@ def _clock(seconds: float) -> str:
 
 
 def warn_of(errors: "list[Any]", most: int = 5) -> None:
-    """Name the first rows that are of no use, and count the rest."""
+    """Name the first rows that are of no use."""
     import click
 
     for error in errors[:most]:
         text = error.describe(language())[0]
         click.echo(printable(f"warning: {text} [{error.code}]"), err=True)
+
+
+def tell_left_out(errors: "list[Any]") -> None:
+    """Name the first rows that were left out of a training, and count them all."""
+    warn_of(errors)
+    if errors:
+        say(_WORDS[language()]["wrong"].format(count=len(errors)))

@@ -7,16 +7,14 @@ import click
 
 from puna.cli.output import language, say
 from puna.cli.train_options import Common, common, order_of
-from puna.cli.train_run import run_training, warn_of
+from puna.cli.train_run import run_training, tell_left_out
 
 _WORDS = {
     "en": {
         "data": "{rows} pairs to learn from in both directions, {held} held back",
-        "wrong": "{count} row(s) left out; --strict refuses them",
     },
     "zh": {
         "data": "{rows} 对用于双向学习，{held} 对留作验证",
-        "wrong": "略过了 {count} 行；--strict 会拒绝它们",
     },
 }
 
@@ -73,8 +71,6 @@ def translate(
     if not learned:
         raise found.wrong[-1].error
     if ranks.first:
-        warn_of([wrong.error for wrong in found.wrong])
-        if found.wrong:
-            say(words["wrong"].format(count=len(found.wrong)))
+        tell_left_out([wrong.error for wrong in found.wrong])
         say(words["data"].format(rows=len(learned) // 2, held=len(held) // 2))
     return run_training(session, given, lambda watch: train_translation(session, found, learned, held, watch))

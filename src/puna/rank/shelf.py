@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -51,7 +51,7 @@ class Shelf:
     @torch.inference_mode()
     def read(self, tokens: Sequence[int], cuts: Sequence[int] = ()) -> Reading:
         """Read a prompt whose sections end at `cuts` (rising, inside the prompt) and at its end; empty ones are none."""
-        tokens, cuts = list(tokens), list(dict.fromkeys(cut for cut in cuts if 0 < cut < len(tokens)))
+        tokens, cuts = list(tokens), _ends(cut for cut in cuts if cut < len(tokens))
         self._close()
         cache = self._sections(tokens, cuts, len(tokens)).share()
         self._open = Reading(self.model, cache, tokens[cache.length :])
@@ -61,7 +61,7 @@ class Shelf:
     def read_ahead(self, tokens: Sequence[int], cuts: Sequence[int]) -> None:
         """Read the sections of a prompt that end at `cuts`, for what will stand behind them."""
         self._close()
-        if cuts := list(dict.fromkeys(cut for cut in cuts if cut)):
+        if cuts := _ends(cuts):
             self._sections(list(tokens), cuts, cuts[-1])
 
     def _close(self) -> None:
@@ -122,6 +122,11 @@ class Shelf:
                 return
             if chain != but:
                 excess -= self._kept.pop(chain).nbytes
+
+
+def _ends(cuts: Iterable[int]) -> list[int]:
+    """Give the ends of the sections that hold something."""
+    return list(dict.fromkeys(cut for cut in cuts if cut > 0))
 
 
 def _chain(tokens: Sequence[int], cuts: Sequence[int]) -> Chain:

@@ -19,9 +19,8 @@ from puna.tokens.vocabulary import BYTE_OF, Control, Vocabulary, hidden_name, lo
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 _OTHER_BPE = ("continuing_subword_prefix", "end_of_word_suffix", "dropout")  # what no Llama has, or chance
 _LISTED = ("additional_special_tokens", "extra_special_tokens")
-_MOST_IDS = (
-    1 << 20
-)  # ids have a place each, whether they have a token or not; the largest vocabulary in use has 2^18
+# Ids have a place each, whether they have a token or not; the largest vocabulary in use has 2^18.
+_MOST_IDS = 1 << 20
 
 
 class Folder(NamedTuple):
