@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from puna.llama.config import LlamaConfig
-from puna.llama.rope import frequencies, tables
+from puna.llama.rope import checked, frequencies, tables
 from puna.llama.rope_config import RopeConfig
 from puna.weights.gguf import GgufFile
 from puna.weights.gguf_config import read_config
@@ -319,6 +319,16 @@ def test_several_bases_and_scalings_at_once() -> None:
         np.testing.assert_allclose(
             frequencies(read[name], CASES[name].length)[0].double().numpy(), CASES[name].want, rtol=1e-6
         )
+
+
+def test_the_device_of_whoever_comes_first_is_not_kept() -> None:
+    frequencies.cache_clear()
+    for name, case in CASES.items():
+        with torch.device("meta"):
+            config = RopeConfig.from_dict(new_keys(case), head_dim=E, context=CONTEXT)
+            inverse, _ = frequencies(checked(config, CONTEXT), case.length)
+        assert inverse.device.type == "cpu", name
+        np.testing.assert_allclose(inverse.double().numpy(), case.want, rtol=1e-6)
 
 
 def test_dynamic_base_grows_with_the_length() -> None:

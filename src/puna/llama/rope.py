@@ -16,6 +16,8 @@ from puna.llama.rope_config import RopeConfig
 from puna.shapes import Float, Int
 
 _LARGEST = torch.finfo(torch.float32).max
+# Said each time, since what is made is kept: a model may be built under `with torch.device("meta")`.
+_HERE = torch.device("cpu")
 
 
 @lru_cache(maxsize=32)  # a tenth of a millisecond, which every token written would pay
@@ -26,7 +28,7 @@ def frequencies(config: RopeConfig, length: int) -> tuple[Float[Tensor, " half"]
     `length`: positions of the whole sequence; only dynamic NTK and LongRoPE look at it.
     Computed in float64, rounded once.
     """
-    exponent = torch.arange(0, config.head_dim, 2, dtype=torch.float64) / config.head_dim
+    exponent = torch.arange(0, config.head_dim, 2, dtype=torch.float64, device=_HERE) / config.head_dim
     theta, factor, options = config.theta, config.factor, config.options
     scale = 1.0
     if config.kind == "dynamic":
@@ -37,10 +39,10 @@ def frequencies(config: RopeConfig, length: int) -> tuple[Float[Tensor, " half"]
     if config.kind == "linear":
         inverse = inverse / factor
     elif config.kind == "divisors":
-        inverse = inverse / torch.tensor(options["divisors"], dtype=torch.float64)
+        inverse = inverse / torch.tensor(options["divisors"], dtype=torch.float64, device=_HERE)
     elif config.kind == "longrope":
         key = "long_factor" if length > config.original else "short_factor"
-        inverse = inverse / torch.tensor(options[key], dtype=torch.float64)
+        inverse = inverse / torch.tensor(options[key], dtype=torch.float64, device=_HERE)
         scale = math.sqrt(1 + math.log(factor) / math.log(config.original)) if factor > 1 else 1.0
     elif config.kind == "llama3":
         inverse = _llama3(inverse, config)
@@ -84,7 +86,7 @@ def _yarn(inverse: Tensor, config: RopeConfig) -> tuple[Tensor, float]:
     if options.get("truncate", True):
         first, last = math.floor(first), math.ceil(last)
     first, last = max(first, 0), min(last, config.head_dim - 1)
-    ramp = (torch.arange(half, dtype=torch.float64) - first) / max(last - first, 0.001)
+    ramp = (torch.arange(half, dtype=torch.float64, device=_HERE) - first) / max(last - first, 0.001)
     interpolate = ramp.clamp(0, 1)  # 0 for the fast pairs, which keep their frequency
 
     def temperature(weight: float) -> float:
