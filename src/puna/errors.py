@@ -64,6 +64,14 @@ class PullError(PunaError):
     """A model could not be fetched."""
 
 
+class DocumentError(PunaError):
+    """A document cannot be read: damaged, encrypted, too large, of an unknown kind; said by name, the rest goes on."""
+
+
+class LibraryError(PunaError):
+    """A library cannot be opened, read or written."""
+
+
 class KeptError(PunaError):
     """What was read cannot be kept on disk, or not be used again; said as a warning, for it is read anew."""
 

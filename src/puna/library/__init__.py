@@ -1,0 +1,1 @@
+"""From files to a library that answers: documents, passages, the index, retrieval."""
