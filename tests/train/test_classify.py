@@ -13,6 +13,7 @@ from puna.evaluate.texts import LabelRow
 from puna.llama.load import load
 from puna.tasks.classify import Classifier
 from puna.tasks.labels import Label, labels_of
+from puna.tasks.sentiment import NAMES, Sentiment
 from puna.tokens.tokenizer import Tokenizer
 from puna.train.classify import LabelExam, Material, label_lessons, material, train_labels
 from puna.train.loop import Watch
@@ -86,6 +87,42 @@ def test_what_is_learned_is_what_labels_are_ranked_by(tiny: Path, monkeypatch: p
     assert figures["loss"] == pytest.approx(sum(surprises) / len(questions), rel=1e-4)
     best = [int(scores.argmax()) == 0 for scores in found["scores"].split(len(LABELS))]
     assert (figures["accuracy"], figures["questions"]) == (sum(best) / len(best), len(best))
+
+
+def test_sentiment_is_learned_as_it_is_asked_for(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In both languages, with the sentences and the names that `Sentiment` has for them."""
+    monkeypatch.setattr("puna.train.session.products_dtype", lambda config, device: torch.float32)
+    session = session_of(tiny)
+    tokenizer = Tokenizer.from_gguf(open_checkpoint(tiny).tokenizer_metadata)
+    reader = puna.Reader(load(open_checkpoint(tiny), dtype=torch.float32), tokenizer, "tiny")
+    rows = [
+        LabelRow("a warm film", "positive"),
+        LabelRow("no plot at all", "negative"),
+        LabelRow("房间很干净", "positive"),
+        LabelRow("服务太差了", "negative"),
+    ]
+    labels = labels_of(NAMES)
+    passages = list(label_lessons(rows, labels, tokenizer, session.context, 0, sentiment=True))
+    assert len(passages) == 2  # a language each
+    with torch.no_grad():
+        found = session.student([grow(passage) for passage in passages], scores=True)["scores"].split(2)
+    questions = [question for passage in passages for question in passage.questions]
+    asked = Sentiment(reader, prior=False)
+    for question, scores in zip(questions, found, strict=True):
+        row = rows[int(question.id)]
+        given = {each.label: each.log_probability for each in asked.classify(row.text).labels}
+        wrong = next(name for name in NAMES if name != row.label)
+        assert scores.tolist() == pytest.approx([given[row.label], given[wrong]], abs=1e-3)
+
+
+def test_the_same_rows_asked_otherwise_are_other_data(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", [{"text": f"{n}", "label": NAMES[n % 2]} for n in range(100)])
+    plain, asked = (material([path], None, [], strict=True, seed=0, sentiment=how) for how in (False, True))
+    assert (plain.labels, plain.rows) == (asked.labels, asked.rows)
+    assert plain.digest != asked.digest
+    with pytest.raises(InputError) as refused:
+        material([path], None, [Label("a"), Label("b")], strict=True, seed=0, sentiment=True)
+    assert refused.value.code == "E-LABELS-SENTIMENT"
 
 
 def test_labels_are_learned_and_given(tiny: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which adapter a model works with: one of the user's, or the reader or translator that Puna brings for this model."""
+"""Which adapter a model works with: one of the user's, or one that Puna brings for this model, made for a task."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,9 +12,11 @@ from puna.weights.safetensors_header import read_json
 
 SHIPPED = "shipped"
 TRANSLATOR = "translator"
+SENTIMENT = "sentiment"
 WEIGHT = 0.5  # of a pointer, where the adapter does not say
 READERS = Path(__file__).parents[1] / "readers"  # a folder for each; there may be none
 TRANSLATORS = READERS.with_name("translators")  # likewise
+SENTIMENTS = READERS.with_name("sentiments")  # likewise
 
 
 class Chosen(NamedTuple):
@@ -27,14 +29,15 @@ class Chosen(NamedTuple):
 def choose_adapter(
     wanted: str | Path | None, model: str, size: int, config: Mapping[str, Any], digest: Callable[[], str]
 ) -> Chosen | None:
-    """Give the adapter of a folder or file; for "shipped" and "translator" Puna's own for this model, None without one.
+    """Give the adapter of a folder or file; for the names of Puna's own, that of this model, or None.
 
     `model`, `size`, `config`, `digest`: the model's name, bytes, configuration and sha256; it is hashed only where that
     decides. Raises ModelFileError for what is no adapter, or one of another model.
     """
     if wanted is None:
         return None
-    own = {SHIPPED: READERS, TRANSLATOR: TRANSLATORS}.get(wanted) if isinstance(wanted, str) else None
+    folders = {SHIPPED: READERS, TRANSLATOR: TRANSLATORS, SENTIMENT: SENTIMENTS}
+    own = folders.get(wanted) if isinstance(wanted, str) else None
     path = Path(wanted) if own is None else _shipped(own, size, digest)
     if path is None:
         return None

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal, Unpack
 
-from puna.answer.adapters import SHIPPED, TRANSLATOR, Chosen, choose_adapter, pointer_of
+from puna.answer.adapters import SENTIMENT, SHIPPED, TRANSLATOR, Chosen, choose_adapter, pointer_of
 from puna.answer.calibration import Calibration, load_calibration
 from puna.answer.checks import check, sources_of
 from puna.answer.evidence import explained
@@ -52,8 +52,8 @@ def load(
     `adapter`: a LoRA adapter's folder or GGUF file; None for the model as it is; "shipped" reads texts with the reader
     that Puna brings for this model, if it brings one, while `rank` and `generate`, which ask what the model itself knows,
     go without it (they load the plain weights when they are first called). A whole model's folder that was trained to
-    read brings its own prompt and pointer, which "shipped" stands for as well. "translator" is Puna's translator of this
-    model, if it brings one, for `puna.tasks.translate`.
+    read brings its own prompt and pointer, which "shipped" stands for as well. "translator" and "sentiment"
+    are likewise what Puna brings for `puna.tasks.translate` and `puna.tasks.sentiment`.
     `device`: "cpu", "cuda" or "cuda:N"; None is a GPU where there is one. What it reads is kept for further questions,
     in at most `memory` bytes; and with `keep` also on disk, for other processes: in the user's cache, or in a folder of
     yours (a `KeptFolder` says how much that may take).
@@ -98,11 +98,11 @@ def load(
             trained=with_it.trained,
         )
 
-    own = read_own(path) if adapter in (SHIPPED, TRANSLATOR) else None
+    own = read_own(path) if adapter in (SHIPPED, TRANSLATOR, SENTIMENT) else None
     if own is not None:
         return made(Chosen(own, path / CALIBRATION))
     chosen = choose_adapter(adapter, name, checkpoint.size_bytes, checkpoint.config, digest)
-    return made(chosen, (lambda: made(None)) if adapter == SHIPPED else None)
+    return made(chosen, (lambda: made(None)) if adapter in (SHIPPED, SENTIMENT) else None)
 
 
 class Reader:

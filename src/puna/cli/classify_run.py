@@ -77,7 +77,7 @@ def classified(
     as_json: bool,
     names: Mapping[str, str] | None = None,
 ) -> int:
-    """Label what `texts_of` gave, and give the exit code. `names`: how they are printed."""
+    """Label what `texts_of` gave, and give the exit code. `names`: how labels are printed where Puna speaks Chinese."""
     if isinstance(texts, str):
         return _one(labels, texts, as_json, names or {})
     rows, wrong = texts
@@ -86,7 +86,7 @@ def classified(
         say(_WORDS[language()]["left"].format(count=len(wrong)))
     if not rows:
         return 2
-    done = _many(labels, rows, len(wrong), output, as_json, names or {})
+    done = _many(labels, rows, len(wrong), output, as_json, (names or {}) if language() == "zh" else {})
     return 130 if not done else 1 if wrong else 0
 
 
@@ -97,7 +97,8 @@ def _one(labels: "Classifier | Sentiment", text: str, as_json: bool, names: Mapp
     if as_json:
         print_json(found.to_dict())
     else:
-        rows = [[names.get(each.label, each.label), f"{100 * each.probability:.1f} %"] for each in found.labels]
+        named = names if language(text) == "zh" else {}
+        rows = [[named.get(each.label, each.label), f"{100 * each.probability:.1f} %"] for each in found.labels]
         print_table([words["label"], words["probability"]], rows)
         if not found.chosen:
             say(words["none"])

@@ -54,6 +54,9 @@ _WORDS = {
 @label_options
 @click.option("--examples", metavar="FILE", help="Texts with their labels, to stand before every text.")
 @click.option("--prior/--no-prior", default=None, help="As in puna classify.")
+@click.option(
+    "--sentiment", is_flag=True, help='Rows labelled "positive" and "negative", asked as puna sentiment asks.'
+)
 @click.option("--plot", metavar="PNG", help="Draw which labels are taken for which.")
 @model_option
 @adapter_option
@@ -67,6 +70,7 @@ def classify(
     labels: str | None,
     examples: str | None,
     prior: bool | None,
+    sentiment: bool,
     plot: str | None,
     model: str | None,
     adapter: Path | str | None,
@@ -90,9 +94,13 @@ def classify(
     """
     from puna.evaluate.rows import sample
     from puna.evaluate.texts import labelled_rows, read_examples
-    from puna.tasks.labels import examples_of
+    from puna.tasks.labels import Label, examples_of
+    from puna.tasks.sentiment import NAMES, Sentiment
 
-    every, names = labelled_rows(Path(rows), labels_given(label, labels))
+    given = labels_given(label, labels)
+    if sentiment and (given or examples):
+        raise InputError("E-LABELS-SENTIMENT")
+    every, names = labelled_rows(Path(rows), [Label(name) for name in NAMES] if sentiment else given)
     shown = examples_of(read_examples(Path(examples)) if examples else [], names, multi=False)
     chosen = sample(every, limit, seed)
     if plot:
@@ -105,7 +113,9 @@ def classify(
     from puna.weights.write import write_whole
 
     reader = puna.load(model, adapter=adapter, device=device)
-    classifier = puna.Classifier(reader, names, examples=shown, prior=prior)
+    classifier = (
+        Sentiment(reader, prior=prior) if sentiment else puna.Classifier(reader, names, examples=shown, prior=prior)
+    )
     words, done = _WORDS[language()], list["Labelled"]()
     began = time.perf_counter()
     try:

@@ -43,6 +43,9 @@ adapter_option = _adapter_option(None, "none")
 translator_option = _adapter_option(
     "translator", "the translator that comes with Puna for the model, if any; none: the model as it is"
 )
+sentiment_option = _adapter_option(
+    "sentiment", "the one for sentiment that comes with Puna for the model, if any; none: the model as it is"
+)
 limit_option = click.option("--limit", type=click.IntRange(min=1), help="Ask only so many, drawn at random.")
 seed_option = click.option("--seed", default=0, show_default=True, help="Another seed draws other rows.")
 normalise_option = click.option(

@@ -5,10 +5,9 @@ from pathlib import Path
 import click
 
 from puna.cli.classify_run import classified, texts_of
-from puna.cli.inputs import adapter_option, device_option, json_option, model_option
-from puna.cli.output import language
+from puna.cli.inputs import device_option, json_option, model_option, sentiment_option
 
-_NAMES: dict[str, dict[str, str]] = {"en": {}, "zh": {"positive": "正面", "negative": "负面"}}
+_NAMES = {"positive": "正面", "negative": "负面"}  # as printed where Puna speaks Chinese
 
 
 @click.command(short_help="Tell whether texts are positive or negative.")
@@ -18,7 +17,7 @@ _NAMES: dict[str, dict[str, str]] = {"en": {}, "zh": {"positive": "正面", "neg
 @click.option("-o", "--output", metavar="OUT.jsonl", help="Where the labels of FILE go; a stopped run goes on.")
 @click.option("--prior/--no-prior", default=None, help="Divide out what a label gets behind an empty text, or not.")
 @model_option
-@adapter_option
+@sentiment_option
 @device_option
 @json_option
 def sentiment(
@@ -49,4 +48,4 @@ def sentiment(
     from puna.tasks.sentiment import Sentiment
 
     found = Sentiment(puna.load(model, adapter=adapter, device=device), prior=prior)
-    return classified(found, texts, output, as_json, _NAMES[language()])
+    return classified(found, texts, output, as_json, _NAMES)

@@ -27,6 +27,9 @@ _WORDS = {
 @click.option("--valid", metavar="FILE", help="Rows to choose the best by; default: 2 % of ROWS, 300 at most.")
 @label_options
 @click.option(
+    "--sentiment", is_flag=True, help='Rows labelled "positive" and "negative", asked as puna sentiment asks.'
+)
+@click.option(
     "--texts", type=click.IntRange(min=1), default=32, show_default=True, help="Texts of a step at least."
 )
 @click.option(
@@ -38,6 +41,7 @@ def classify(
     valid: str | None,
     label: tuple[str, ...],
     labels: str | None,
+    sentiment: bool,
     texts: int,
     strict: bool,
     **given: Unpack[Common],
@@ -58,6 +62,8 @@ def classify(
     Example:
       puna train classify news.jsonl.gz -o topics/
       puna classify "The striker scored." --label sports --label politics --adapter topics/
+      puna train classify reviews.jsonl --sentiment -o reviews/
+      puna sentiment "It arrived broken." --adapter reviews/
     """
     order = order_of(given, questions=texts, answer=0.0, among=1.0, pointer=0.0)
     words = _WORDS[language()]
@@ -72,6 +78,7 @@ def classify(
         labels_given(label, labels),
         strict=strict,
         seed=order.recipe.seed,
+        sentiment=sentiment,
     )
     session = Session("classify", order, ranks)
     if ranks.first:
@@ -80,7 +87,13 @@ def classify(
     with counting(words["preparing"], len(found.rows)) as prepared:
         passages = list(
             label_lessons(
-                found.rows, found.labels, session.base.tokenizer, session.context, order.recipe.seed, prepared
+                found.rows,
+                found.labels,
+                session.base.tokenizer,
+                session.context,
+                order.recipe.seed,
+                prepared,
+                sentiment=sentiment,
             )
         )
     return run_training(session, given, lambda watch: train_labels(session, found, passages, watch))

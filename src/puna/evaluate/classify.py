@@ -9,6 +9,7 @@ from puna.evaluate.reliability import calibration_error
 if TYPE_CHECKING:
     from puna.evaluate.texts import LabelRow
     from puna.tasks.classify import Classifier
+    from puna.tasks.sentiment import Sentiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class LabelSummary:
 
 
 def label_rows(
-    classifier: "Classifier", rows: "Sequence[LabelRow]", report: Callable[[int], None] | None = None
+    classifier: "Classifier | Sentiment", rows: "Sequence[LabelRow]", report: Callable[[int], None] | None = None
 ) -> Iterator[Labelled]:
     """Label the rows in their order."""
     every = classifier.each([row.text for row in rows])

@@ -11,6 +11,16 @@ MESSAGES: dict[str, Message] = {
         ("{label} is the only label", "name two or more, or ask whether it fits with --multi"),
         ("只有 {label} 这一个标签", "请至少给出两个，或用 --multi 判断它是否符合"),
     ),
+    "E-LABELS-SENTIMENT": Message(
+        (
+            "with --sentiment the labels are positive and negative",
+            "leave out --label, --labels and --examples, or --sentiment",
+        ),
+        (
+            "用 --sentiment 时，标签就是 positive 和 negative",
+            "请去掉 --label、--labels 和 --examples，或去掉 --sentiment",
+        ),
+    ),
     "E-LABEL-EMPTY": Message(
         ("a label has no name", "write --label NAME or --label 'NAME: what it means'"),
         ("有一个标签没有名称", "请写 --label 名称，或 --label '名称：含义'"),

@@ -81,8 +81,9 @@ class Classifier:
     `prior`: whether the prior is divided out; None: unless the adapter was trained by `puna train classify`. `wordings`:
     sentences other than those of `label_prompt`, by language.
 
-    As with `Reader.rank`, the model is asked without the reader that Puna brings. Raises InputError for labels and
-    examples that cannot be used; what is too long for the model is told when a text of its language comes.
+    As with `Reader.rank`, the model is asked without an adapter that Puna brings, unless `plain` is false. Raises
+    InputError for labels and examples that cannot be used; what is too long for the model is told when a text of its
+    language comes.
 
     >>> import puna
     >>> topics = puna.Classifier(puna.load(), ["sports", "politics"])
@@ -99,12 +100,13 @@ class Classifier:
         threshold: float = 0.5,
         prior: bool | None = None,
         wordings: Mapping[str, LabelWording] = WORDINGS,
+        plain: bool = True,
     ) -> None:
         check_threshold(threshold)
         self.labels = labels_of(labels, 1 if multi else 2)
         self.examples = examples_of(examples, self.labels, multi=multi)
         self.multi, self.threshold = multi, threshold
-        self._reader, self._wordings = reader.plain, wordings
+        self._reader, self._wordings = reader.plain if plain else reader, wordings
         self.model = self._reader.name
         self.prior = self._reader.trained != "classify" if prior is None else prior
         self._shelf = Shelf(self._reader.model)  # keeps the heads

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from puna.answer.adapters import SHIPPED, TRANSLATOR
+from puna.answer.adapters import SENTIMENT, SHIPPED, TRANSLATOR
 from puna.answer.reader import Reader, load
 from puna.errors import InputError, shown
 from puna.tasks.pipeline_base import Pipeline
@@ -75,8 +75,8 @@ def pipeline(
                 "E-PIPELINE-VALUE", name="adapter", value=shown(str(adapter)), wanted="puna.load(adapter=…)"
             )
         return kind(task, model, calls)
-    if kind is TranslationPipeline and adapter == SHIPPED:
-        adapter = TRANSLATOR
+    if adapter == SHIPPED:
+        adapter = {TranslationPipeline: TRANSLATOR, TextClassification: SENTIMENT}.get(kind, SHIPPED)
     return kind(task, load(model, adapter=adapter, device=_device(device)), calls)
 
 

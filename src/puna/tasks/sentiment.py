@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from puna.answer.reader import Reader
 from puna.tasks.classify import Classified, Classifier, Progress, Stop
-from puna.tasks.label_prompt import CHINESE, ENGLISH, language_of
+from puna.tasks.label_prompt import CHINESE, ENGLISH, LabelWording, language_of
 
 _TOGETHER = 64  # texts that are read together
 _WORDINGS = {
@@ -16,17 +16,26 @@ _LABELS = {
     "en": {"positive": "positive", "negative": "negative"},
     "zh": {"正面": "positive", "负面": "negative"},
 }
+NAMES = ("negative", "positive")
+
+
+def asked_in(language: str) -> tuple[LabelWording, dict[str, str]]:
+    """Give the sentences of a language, and what each of NAMES is called in it."""
+    return _WORDINGS[language], {name: label for label, name in _LABELS[language].items()}
 
 
 class Sentiment:
     """A reader that is asked for the sentiment of texts, in English or Chinese by the script of each.
 
-    `prior` as in `Classifier`. Labels are "positive" and "negative" in either language.
+    `prior` as in `Classifier`. Labels are "positive" and "negative" in either language. A reader that was trained for
+    labels (`puna.load(adapter="sentiment")`) is asked as it is, any other without the adapter that Puna brings.
     """
 
     def __init__(self, reader: Reader, *, prior: bool | None = None) -> None:
         self._each = {
-            language: Classifier(reader, labels, prior=prior, wordings=_WORDINGS)
+            language: Classifier(
+                reader, labels, prior=prior, wordings=_WORDINGS, plain=reader.trained != "classify"
+            )
             for language, labels in _LABELS.items()
         }
 

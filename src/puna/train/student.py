@@ -47,6 +47,8 @@ class Student(nn.Module):
         answer, among, text, each = self._surprises(hidden, trees)
         pointed = sum((parameter.sum() * 0 for parameter in self.pointer.parameters()), torch.zeros_like(answer))
         for tree, part in asked:
+            if tree.passage.first == len(tree.passage.tokens):
+                continue  # labels may stand behind nothing
             pointed = pointed + pointer_loss(self.pointer, part, tree).sum()
         found = {"answer": answer, "among": among, "pointer": pointed, "text": text}
         if scores:
