@@ -19,7 +19,7 @@ if [ ! -d "$rows" ]; then
     mv "$rows.part" "$rows"
 fi
 [ -d "$work/translator" ] || puna train translate "$rows/train.jsonl" -o "$work/translator" --valid "$rows/valid.jsonl" \
-    --lora-rank 18 --epochs 4 --rate 1e-3 "${@:2}"
+    --lora-rank 18 --epochs 2 --rate 1e-3 "${@:2}"
 mkdir -p "$shipped"
 cp "$work/translator"/{adapter_config.json,adapter_model.safetensors,puna.json} "$shipped"
 for direction in en-zh zh-en; do
