@@ -12,6 +12,7 @@ from puna.messages import (
     inputs,
     kept,
     lab,
+    many,
     models,
     pipelines,
     pull,
@@ -42,4 +43,5 @@ MESSAGES: dict[str, Message] = {
     **bench.MESSAGES,
     **kept.MESSAGES,
     **lab.MESSAGES,
+    **many.MESSAGES,
 }

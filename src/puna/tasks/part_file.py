@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from errno import EISDIR
 from os import strerror
 from pathlib import Path
@@ -54,6 +54,13 @@ class PartFile:
                 yield item
                 end += len(line)
             file.truncate(end)
+
+    def at(self, offsets: Iterable[int]) -> Iterator[bytes]:
+        """Give the lines that begin at these offsets."""
+        with told(self.path), self.path.open("rb") as file:
+            for offset in offsets:
+                file.seek(offset)
+                yield file.readline()[:-1]
 
     def append(self, line: bytes) -> None:
         """Add a line. Raises InputError where it cannot be written."""

@@ -112,10 +112,16 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
 def objects(path: Path, lines: Iterable[bytes]) -> Iterator[Fields]:
     """Give the fields of each line that is not blank; raise InputError for one that is no JSON object."""
+    for number, line in numbered(lines):
+        yield fields_of(path, number, line)
+
+
+def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Give the lines that are not blank with their numbers, from 1 on; a byte order mark is no part of the first."""
     for number, raw in enumerate(lines, 1):
         line = raw.removeprefix(_BOM) if number == 1 else raw
         if line.strip():
-            yield fields_of(path, number, line)
+            yield number, line
 
 
 def fields_of(path: Path, number: int, line: bytes) -> Fields:
