@@ -5,6 +5,7 @@ block it was at, which another one asks again. Blocks that failed again are aske
 that fail alone as well get an error: so every row comes out, and one that kills its worker takes no other with it.
 """
 
+import gc
 import json
 import warnings
 from collections.abc import Iterable, Iterator
@@ -56,6 +57,7 @@ def ask_on_ray(run: Run, how: How, workers: int | None = None) -> Iterator[int]:
     waiting = len(run.rows) - run.done
     size = max(1, min(_ROWS, waiting // (8 * workers)))
     yield from _pass(run, _blocks(run.waiting(), size), how, workers)
+    gc.collect()  # errors of blocks hold the actors in cycles, and these the CPUs that the next ones wait for
     yield from _pass(run, ([row] for row in run.waiting()), how, workers)
     for row in run.waiting():
         line = {"row": row.number, **failed(InputError("E-ROW-WORKER"))}

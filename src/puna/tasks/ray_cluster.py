@@ -16,7 +16,11 @@ from puna.errors import InputError, shown
 _STORE = 256 << 20  # bytes of a local cluster's object store; what is more goes to its folder
 # Read by Ray when it is imported, and by the processes that it starts. By the first one, which Ray has for systems that
 # are no servers, the node's address is that of the loopback interface, and every process listens there alone.
-_CLOSED = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+_CLOSED = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+}
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 
 
@@ -32,12 +36,12 @@ def cluster(address: str | None, workers: int | None = None) -> Iterator[None]:
 
     One of this machine listens on the loopback interface alone, wants a token that nobody else has, has no dashboard, and
     lives in a temporary folder that is removed with it. Its processes end with this one, also by `kill -9`. Where the
-    process is connected to a cluster already, that is used and left as it is.
+    process is connected to a cluster already, that is used and left as it is. In a process that has imported Ray before
+    this, a cluster has to be connected to with `ray.init` first: Ray would not close one any more, and starts none.
     Raises InputError where Ray is missing, or the cluster cannot be reached or started.
     """
     check_ray()
-    own = {} if address else {**_CLOSED, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    with _environment({**_QUIET, **own}):
+    with _environment({**_QUIET, **({} if address else _CLOSED)}):
         import ray
         import ray.data
 
