@@ -38,6 +38,24 @@ MESSAGES: dict[str, Message] = {
         ("the candidate {candidate} is given twice", "name each candidate once"),
         ("候选答案 {candidate} 重复了", "每个候选答案只写一次"),
     ),
+    "E-EXCERPT-NONE": Message(
+        ("there is nothing to read: the list of excerpts is empty", "give at least one, or ask over whole texts"),
+        ("没有可读的内容：摘录列表是空的", "请至少给出一段，或对全文提问"),
+    ),
+    "E-EXCERPT-RANGE": Message(
+        (
+            "there is no excerpt from {start} to {end} of source {source}",
+            "name a source by its number from 0, and characters inside its text",
+        ),
+        (
+            "第 {source} 个来源中没有从 {start} 到 {end} 的摘录",
+            "请用从 0 起的编号指明来源，并给出其文本之内的字符范围",
+        ),
+    ),
+    "E-EXCERPT-PRIOR": Message(
+        ("a prior of {value} makes no sense", "give a finite number above 0, or leave it out"),
+        ("先验概率 {value} 没有意义", "请给出大于 0 的有限数，或不写"),
+    ),
     "E-TOP": Message(
         ("--top is {top}, wanted 1 or more", "--top 5 shows the five best answers"),
         ("--top 是 {top}，应至少为 1", "--top 5 显示最好的五个答案"),
