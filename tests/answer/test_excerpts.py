@@ -6,11 +6,10 @@ from dataclasses import asdict
 
 import pytest
 
-import puna
 from puna.answer.groups import grouped
 from puna.answer.inquiry import _TOLERANCE
 from puna.answer.reader import Reader
-from puna.answer.types import Answers, Excerpt, Source
+from puna.answer.types import Answers, Coverage, Excerpt, Holding, Source
 from puna.answer.windows import shares_of, summed
 from puna.errors import InputError
 from puna.tokens.tokenizer import Tokenizer
@@ -127,7 +126,7 @@ def test_candidates_stand_only_where_was_read(tokenizer: Tokenizer) -> None:
     found, holdings = reader.ask_excerpts("Who?", [Source("a", text)], excerpts, ["Ann", "Lee", "Bob"])
     places = {answer.text: [(place.start, place.end) for place in answer.evidence] for answer in found}
     assert places == {"Ann": [(23, 26)], "Lee": [(33, 36)], "Bob": []}
-    assert found.coverage == puna.answer.types.Coverage(34, 34, 2)
+    assert found.coverage == Coverage(34, 34, 2)
     assert found.certificate is None
     given = math.fsum(answer.probability for answer in found)
     assert given == pytest.approx(math.fsum(each.probability for each in holdings))
@@ -165,6 +164,20 @@ def test_an_excerpt_without_a_word_holds_nothing(tokenizer: Tokenizer) -> None:
     assert holdings[0].alone == pytest.approx(1 - alone.no_answer_probability)
 
 
+@pytest.mark.parametrize("given", [None, ["Ann"]])
+def test_nothing_to_read_is_no_answer(given: list[str] | None, tokenizer: Tokenizer) -> None:
+    reader, _ = random_case(1, tokenizer)
+    for options in ({}, {"exact": True}, {"why": True}):
+        found, holdings = reader.ask_excerpts(QUESTION, [], [], given, **options)
+        assert (found.answers, found.no_answer_probability, found.best) == ((), 1.0, None)
+        assert found.coverage == Coverage(0, 0, 0)
+        assert holdings == []
+    found, holdings = reader.ask_excerpts(QUESTION, [Source("a", "?! …")], [Excerpt(0, 0, 4)])
+    assert (found.answers, found.no_answer_probability) == ((), 1.0)
+    assert found.coverage == Coverage(4, 4, 1)
+    assert holdings == [Holding(0.0, None)]
+
+
 @pytest.mark.parametrize("prior", [1e-308, 1.7e308])
 def test_priors_of_any_size(prior: float, tokenizer: Tokenizer) -> None:
     reader, _ = random_case(1, tokenizer)
@@ -178,7 +191,6 @@ def test_priors_of_any_size(prior: float, tokenizer: Tokenizer) -> None:
 @pytest.mark.parametrize(
     ("excerpts", "code"),
     [
-        ([], "E-EXCERPT-NONE"),
         ([Excerpt(1, 0, 5)], "E-EXCERPT-RANGE"),
         ([Excerpt(-1, 0, 5)], "E-EXCERPT-RANGE"),
         ([Excerpt(0, 5, 5)], "E-EXCERPT-RANGE"),

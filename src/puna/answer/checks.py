@@ -21,9 +21,7 @@ def sources_of(text: str | Source | Iterable[Source]) -> list[Source]:
 
 
 def check_excerpts(sources: Sequence[Source], excerpts: Sequence[Excerpt]) -> None:
-    """Raise InputError where there are none, for places that the sources have not, and for priors that are none."""
-    if not excerpts:
-        raise InputError("E-EXCERPT-NONE")
+    """Raise InputError for places that the sources have not, and for priors that are none."""
     for each in excerpts:
         known = 0 <= each.source < len(sources)
         if not known or not 0 <= each.start < each.end <= len(sources[each.source].text):

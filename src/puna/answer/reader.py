@@ -211,7 +211,8 @@ class Reader:
         Excerpts may overlap: a place in two of them is one place. Those longer than a window are read in several. All are
         read in the order given, so what is likelier comes first: `stop` leaves out the rest. Also gives for each excerpt
         how probable it is that the answer stands there. `coverage` counts the characters of excerpts, those of two once.
-        Raises InputError as `ask` does, and for excerpts that are none.
+        Without an excerpt that has a word there are no answers, and the probability of none is 1. Raises InputError as
+        `ask` does, and for excerpts that are none.
         """
         sources = list(sources)
         check_excerpts(sources, excerpts)
@@ -254,7 +255,8 @@ class Reader:
                 raise KeyboardInterrupt
             if findings.looks:
                 raise InputError("E-MAX-NODES-FEW", value=settings.budget)
-            raise InputError("E-TEXT-NO-WORDS")
+            if excerpts is None:
+                raise InputError("E-TEXT-NO-WORDS")
         answers = findings.answers()
         if settings.why:
             answers = explained(answers, inquiry.explain(findings, stop))

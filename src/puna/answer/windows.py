@@ -35,7 +35,7 @@ def shares_of(
 
     The highest prior counts as 1, so that no sum of them is too large to be a number.
     """
-    found, most = [], max(each.prior for each in excerpts)
+    found, most = [], max((each.prior for each in excerpts), default=1.0)
     for each in excerpts:
         text = sources[each.source].text[each.start : each.end]
         cut = windows_of(text, tokenizer, size)

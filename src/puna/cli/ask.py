@@ -16,7 +16,17 @@ from puna.cli.inputs import (
     share,
 )
 from puna.cli.interrupt import stopping
-from puna.cli.output import print_answers, print_hidden, print_json, print_reading, print_why, progress, warn
+from puna.cli.output import (
+    print_answers,
+    print_hidden,
+    print_json,
+    print_passages,
+    print_reading,
+    print_why,
+    progress,
+    warn,
+)
+from puna.errors import InputError
 
 
 @click.command(short_help="Answer a question from text, ranked.")
@@ -24,6 +34,8 @@ from puna.cli.output import print_answers, print_hidden, print_json, print_readi
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--text", "texts", multiple=True, help="A text to read; may be given again.")
 @click.option("--file", "more_files", multiple=True, metavar="FILE", help="A file to read; may be given again.")
+@click.option("--library", metavar="WHERE", help="A library to ask: its folder, or postgresql://…")
+@click.option("--passages", type=int, help="How many passages of the library to read.  [default: 15]")
 @click.option(
     "--candidate", "candidates", multiple=True, help="An answer to judge, instead of all spans of the text."
 )
@@ -55,6 +67,8 @@ def ask(
     files: tuple[str, ...],
     texts: tuple[str, ...],
     more_files: tuple[str, ...],
+    library: str | None,
+    passages: int | None,
     candidates: tuple[str, ...],
     top: int,
     max_words: int,
@@ -75,8 +89,8 @@ def ask(
 ) -> int:
     """Answer QUESTION from text: every answer ranked, with its probability and its place.
 
-    The text comes from FILEs ("-" is standard input) or --text. Without --candidate every span of the text is a
-    candidate. Ctrl-C ends the search with the best answers so far. Exits 0 if answered, 1 if the text probably holds
+    The text comes from FILEs ("-" is standard input) or --text, or is that of a library (puna index makes one), of which
+    the passages are read that match best. Without --candidate every span of the text is a candidate. Ctrl-C ends the search with the best answers so far. Exits 0 if answered, 1 if the text probably holds
     no answer, 2 on bad input, 130 if it was stopped.
 
     --keep takes up to 4 GiB of the user's cache, 25 MB for each 1,000 tokens with the default model; the text can be
@@ -89,6 +103,7 @@ def ask(
       cat report.txt | puna ask "When did it end?" - --json
       puna ask "Who led the expedition?" --file report.txt --why
       puna ask "Who led the expedition?" --file book.txt --keep
+      puna ask "Who led the expedition?" --library archive.library --keep
       puna ask "Who led the expedition?" --file report.txt --calibration calib.json --max-error 5%
       puna ask "Who led the expedition?" --file report.txt --adapter my-reader
     """

@@ -107,6 +107,9 @@ class Store(Protocol):
     def entry(self, path: str) -> Entry | None:
         """Give what is held of a path."""
 
+    def held(self, document: int) -> Entry:
+        """Give what is held under an id. Raises LibraryError E-LIBRARY-NO-DOCUMENT where it is there no longer."""
+
     def put(
         self,
         path: str,

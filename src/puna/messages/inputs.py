@@ -38,10 +38,6 @@ MESSAGES: dict[str, Message] = {
         ("the candidate {candidate} is given twice", "name each candidate once"),
         ("候选答案 {candidate} 重复了", "每个候选答案只写一次"),
     ),
-    "E-EXCERPT-NONE": Message(
-        ("there is nothing to read: the list of excerpts is empty", "give at least one, or ask over whole texts"),
-        ("没有可读的内容：摘录列表是空的", "请至少给出一段，或对全文提问"),
-    ),
     "E-EXCERPT-RANGE": Message(
         (
             "there is no excerpt from {start} to {end} of source {source}",
