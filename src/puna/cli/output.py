@@ -14,7 +14,7 @@ from puna.errors import PunaError
 
 if TYPE_CHECKING:
     from puna.answer.types import Answer, Answers, Evidence
-    from puna.library.cite import FoundPassage, LibraryAnswers
+    from puna.library.cite import FoundPassage
 
 _BAR = 10  # cells of a full probability bar
 _PASSAGES = 5  # shown
@@ -114,12 +114,17 @@ def print_answers(found: "Answers") -> None:
     )
 
 
-def print_passages(found: "LibraryAnswers") -> None:
-    """Print the passages that most probably hold the answer, those of a hundredth or more."""
+def print_passages(found: "Answers") -> None:
+    """Print the passages of a library that most probably hold the answer, those of a hundredth or more."""
+    from puna.library.cite import LibraryAnswers
+
     words = _WORDS[language(found.question)]
-    likely = [each for each in found.passages if each.probability >= _TOLD][:_PASSAGES]
+    every = found.passages if isinstance(found, LibraryAnswers) else ()
+    likely = [each for each in every if each.probability >= _TOLD][:_PASSAGES]
     if likely:
-        rows = [([str(n), _where(words, each, True), _bar(each.probability)], "") for n, each in enumerate(likely, 1)]
+        rows = [
+            ([str(n), _where(words, each, True), _bar(each.probability)], "") for n, each in enumerate(likely, 1)
+        ]
         click.echo()
         _table([words["passage"], words["holds"]], rows)
 

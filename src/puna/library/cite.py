@@ -92,12 +92,13 @@ def headings_of(document: Document, start: int) -> tuple[str, ...]:
     """Give the headings that a place stands under, the highest first; a heading does not stand under itself."""
     path: list[tuple[int, str]] = []
     for block in document.blocks:
-        if block.end > start:
+        if block.start > start:
             break
         if block.kind == "heading":
             while path and path[-1][0] >= block.level:
                 path.pop()
-            path.append((block.level, " ".join(document.text[block.start : block.end].split())))
+            if block.end <= start:
+                path.append((block.level, " ".join(document.text[block.start : block.end].split())))
     return tuple(text for _, text in path)
 
 

@@ -1,8 +1,8 @@
 """From a question to the passages worth reading, each with a prior probability.
 
-A search by words (BM25) gives a ranking; where the library has vectors, a search by meaning gives another, and the two are
-joined by reciprocal rank fusion: the score of a passage is the sum over rankings of 1 / (60 + its rank) (Cormack, Clarke
-and Büttcher 2009, "Reciprocal rank fusion outperforms Condorcet and individual rank learning methods").
+A search by words (BM25) gives a ranking; where the library has vectors, a search by meaning gives another, and the two
+are joined by reciprocal rank fusion: the score of a passage is the sum over rankings of 1 / (60 + its rank) (Cormack,
+Clarke and Büttcher 2009, "Reciprocal rank fusion outperforms Condorcet and individual rank learning methods").
 
 How probable it is beforehand that a passage holds the answer is a softmax over the scores of those that are read, as
 shares of the best one's: P(i) ∝ exp(s_i / (T s_1)). Shares, for a question of many words has higher scores than one of
@@ -19,8 +19,9 @@ from puna.library.types import Hit, Store
 PASSAGES = 15  # read for a question
 K = 60  # of reciprocal rank fusion
 _DEEP = 100  # of each ranking, that fusion looks at
-# On 4,000 questions of SQuAD, CMRC, DRCD and DuReader over their 10,406 contexts the best 15 by BM25 had a log-likelihood of
-# -0.574 nats a question at this T; raw scores gave -0.605, ranks as r^-a -0.790, equal chances -2.708.
+# Where the right one was among the best 15 by BM25 (4,000 questions of SQuAD, CMRC, DRCD and DuReader over their 10,406
+# contexts), its log-probability was -0.574 nats in the mean at this T; a softmax of the scores themselves gave -0.605,
+# ranks as r^-a -0.790, equal chances -2.708.
 TEMPERATURE = 0.09
 # The same for fused scores, of which the second is 98 % of the first; fitted to ranks by words alone.
 FUSED_TEMPERATURE = 0.015
@@ -77,9 +78,9 @@ def priors(scores: Sequence[float], temperature: float) -> list[float]:
 def fit(rows: Sequence[tuple[Sequence[float], int]], steps: int = 60) -> float:
     """Give the temperature under which what happened is likeliest.
 
-    rows: for each question the scores of the passages read, best first, and the place among them of the one that holds the
-    answer. The log-likelihood is concave in 1/T, and its slope, the mean share of the right one less its expectation, is 0
-    at the best T, which is found by bisection in log T between 0.001 and 10.
+    rows: for each question the scores of the passages read, best first, and the place among them of the one that holds
+    the answer. The log-likelihood is concave in 1/T, and its slope, the shares of the right ones less what is expected of
+    them, is 0 at the best T, which is found by bisection of log T between 0.001 and 10.
     """
     shares = [_shares(scores) for scores, _ in rows]
 

@@ -14,3 +14,8 @@ def terms(text: str) -> list[str]:
         else:
             found.append(word.lower())
     return found
+
+
+def query_terms(question: str) -> list[str]:
+    """Give the terms to look for."""
+    return list(dict.fromkeys(terms(question)))

@@ -47,6 +47,13 @@ class SqliteStore:
         rows = self._rows(f"{_ENTRY} WHERE path = ?", name_bytes(path))
         return self._entry(rows[0]) if rows else None
 
+    def held(self, document: int) -> Entry:
+        """See Store."""
+        rows = self._rows(f"{_ENTRY} WHERE id = ?", document)
+        if not rows:
+            raise LibraryError("E-LIBRARY-NO-DOCUMENT", where=self.path.parent, document=document)
+        return self._entry(rows[0])
+
     def put(
         self,
         path: str,

@@ -13,6 +13,7 @@ from puna.messages import (
     kept,
     lab,
     library,
+    library_ask,
     models,
     pipelines,
     pull,
@@ -44,4 +45,5 @@ MESSAGES: dict[str, Message] = {
     **kept.MESSAGES,
     **lab.MESSAGES,
     **library.MESSAGES,
+    **library_ask.MESSAGES,
 }
