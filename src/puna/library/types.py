@@ -9,7 +9,7 @@ Kind = Literal["text", "heading", "table", "row", "code"]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a document that belongs together: document.text[start:end]. `level`: that of a heading, 1 the highest."""
+    """A piece of a document that belongs together: document.text[start:end]. `level`: of a heading, 1 the highest."""
 
     start: int
     end: int
@@ -106,6 +106,9 @@ class Store(Protocol):
 
     def entry(self, path: str) -> Entry | None:
         """Give what is held of a path."""
+
+    def held(self, document: int) -> Entry:
+        """Give what is held under an id. Raises LibraryError E-LIBRARY-NO-DOCUMENT where it is there no longer."""
 
     def put(
         self,
