@@ -5,11 +5,14 @@ Bytes, not the database's own text: file names need not be UTF-8, a text may hol
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
+from typing import Any
 
+from puna.errors import LibraryError, shown
 from puna.library.segment import terms
-from puna.library.types import Block, Box, Document, Mark
+from puna.library.types import Block, Box, Document, Entry, Mark
 
 _LONGEST = 1000  # bytes of a term; PostgreSQL takes up to 2046, SQLite up to 32768
 # English and Chinese, upper case, accents, digits, punctuation, a tie of full-width forms: whoever cuts these alike, cuts
@@ -68,6 +71,21 @@ def unpack(text: bytes, structure: bytes, title: str) -> Document:
         tuple(Box(*each) for each in found["boxes"]),
         tuple(Mark(*each) for each in found["marks"]),
     )
+
+
+@contextmanager
+def sound(path: object) -> Iterator[None]:
+    """Say that what was read from the library at `path` is nothing that was ever written there."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, RecursionError, zlib.error) as error:
+        raise LibraryError("E-LIBRARY-DAMAGED", path=path, reason=shown(str(error))) from error
+
+
+def entry_of(row: tuple[Any, ...]) -> Entry:
+    """Give an entry from (id, path, digest, size, title, characters, passages). Raises ValueError or TypeError."""
+    number, path, digest, size, title, characters, passages = row
+    return Entry(number, name_of(path), digest, size, name_of(title), characters, passages)
 
 
 def words_of(text: str, start: int, end: int, headings: Sequence[str]) -> list[str]:

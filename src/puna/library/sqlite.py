@@ -13,10 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from puna.errors import InputError, LibraryError
-from puna.library.codec import headings_bytes, name_bytes, name_of, pack, unpack, unpack_text, wanted, words_of
+from puna.library.codec import (
+    entry_of,
+    headings_bytes,
+    name_bytes,
+    name_of,
+    pack,
+    sound,
+    unpack,
+    unpack_text,
+    wanted,
+    words_of,
+)
 from puna.library.nearest import nearest, rows_of
 from puna.library.sqlite_check import findings
-from puna.library.sqlite_errors import sound, told
+from puna.library.sqlite_errors import told
 from puna.library.sqlite_file import bodies, body, opened, transaction
 from puna.library.types import Document, Entry, Hit, Passage
 
@@ -147,9 +158,8 @@ class SqliteStore:
             self._base.close()
 
     def _entry(self, row: tuple[Any, ...]) -> Entry:
-        number, path, digest, size, title, characters, passages = row
         with sound(self.path):
-            return Entry(number, name_of(path), digest, size, name_of(title), characters, passages)
+            return entry_of(row)
 
     def _drop(self, base: sqlite3.Connection, path: str) -> int:
         """Take a document out; the words of its passages are made anew to be taken out of the index."""

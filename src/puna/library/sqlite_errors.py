@@ -1,7 +1,6 @@
 """What SQLite and the system say against a library's file, as LibraryError."""
 
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,15 +22,6 @@ def told(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = str(error.strerror or error).lower()
         raise LibraryError("E-LIBRARY-FILE", path=path, reason=reason) from error
-
-
-@contextmanager
-def sound(path: Path) -> Iterator[None]:
-    """Say that what was read from the file is nothing that was ever written there."""
-    try:
-        yield
-    except (ValueError, TypeError, LookupError, RecursionError, zlib.error) as error:
-        raise LibraryError("E-LIBRARY-DAMAGED", path=path, reason=shown(str(error))) from error
 
 
 def code_of(error: sqlite3.Error) -> int:

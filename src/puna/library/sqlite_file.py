@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from puna.errors import LibraryError
-from puna.library.codec import headings_of, segmentation, unpack_text, words_of
-from puna.library.sqlite_errors import code_of, sound, told
+from puna.library.codec import headings_of, segmentation, sound, unpack_text, words_of
+from puna.library.sqlite_errors import code_of, told
 from puna.weights.store import sync
 
 APPLICATION = 0x50554E41  # "PUNA", in the file's header

@@ -9,7 +9,7 @@ Kind = Literal["text", "heading", "table", "row", "code"]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a document that belongs together: document.text[start:end]. `level`: that of a heading, 1 the highest."""
+    """A piece of a document that belongs together: document.text[start:end]. `level`: of a heading, 1 the highest."""
 
     start: int
     end: int

@@ -56,6 +56,13 @@ MESSAGES: dict[str, Message] = {
         ("--top is {top}, wanted 1 or more", "--top 5 shows the five best answers"),
         ("--top 是 {top}，应至少为 1", "--top 5 显示最好的五个答案"),
     ),
+    "E-PASSAGE-SIZE": Message(
+        (
+            "passages of {size} words cannot overlap by {overlap}",
+            "the overlap is at least 1 and at most a quarter of the size",
+        ),
+        ("{size} 词的段落不能重叠 {overlap} 词", "重叠至少为 1，至多为段落大小的四分之一"),
+    ),
     "E-SPAN-LENGTH": Message(
         ("{option} is {value}, wanted 1 or more", "--max-words 12 and --max-chars 24 are the defaults"),
         ("{option} 是 {value}，应至少为 1", "默认是 --max-words 12 和 --max-chars 24"),

@@ -55,4 +55,15 @@ MESSAGES: dict[str, Message] = {
         ),
         ("此 Python 的 SQLite 没有全文检索（FTS5）", "请换用带有 FTS5 的 Python，例如 python.org 的安装包"),
     ),
+    "E-LIBRARY-SERVER": Message(
+        (
+            "the library {where} cannot be used: {reason}",
+            "check the address, the server and what the user may do there",
+        ),
+        ("无法使用文档库 {where}：{reason}", "请检查地址、服务器以及该用户的权限"),
+    ),
+    "E-LIBRARY-POSTGRES": Message(
+        ("a library on PostgreSQL needs psycopg, which is not installed", "install it: pip install 'puna[docs]'"),
+        ("使用 PostgreSQL 上的文档库需要 psycopg，但没有安装", "请安装：pip install 'puna[docs]'"),
+    ),
 }
