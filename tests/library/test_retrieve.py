@@ -5,9 +5,10 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from puna.library.retrieve import FUSED_TEMPERATURE, TEMPERATURE, fit, fused, priors, retrieve
+from puna.library.retrieve import FUSED_TEMPERATURE, SPREAD, TEMPERATURE, fit, fused, priors, retrieve
 from puna.library.store import open_store
 from puna.library.types import Document, Hit, Passage, Store
 
@@ -49,8 +50,10 @@ def test_priors_are_a_softmax_of_shares(seed: int) -> None:
     temperature = rng.uniform(0.02, 2)
     found = priors(scores, temperature)
     assert math.fsum(found) == pytest.approx(1)
-    for one, other, p, q in zip(scores, scores[1:], found, found[1:], strict=False):
-        assert math.log(p / q) == pytest.approx((one - other) / scores[0] / temperature)
+    plain = [chance - SPREAD / len(scores) for chance in found]
+    assert math.fsum(plain) == pytest.approx(1 - SPREAD)
+    for one, other, p, q in zip(scores, scores[1:], plain, plain[1:], strict=False):
+        assert p / math.exp((one - other) / scores[0] / temperature) == pytest.approx(q, abs=1e-12)
     assert priors([7 * score for score in scores], temperature) == pytest.approx(found)
 
 
@@ -68,11 +71,13 @@ def test_fitting_finds_the_likeliest_temperature(temperature: float) -> None:
     rows = []
     for _ in range(3000):
         scores = sorted((rng.uniform(1, 20) for _ in range(15)), reverse=True)
-        rows.append((scores, rng.choices(range(15), priors(scores, temperature))[0]))
-    found = fit(rows)
+        weights = [math.exp(score / scores[0] / temperature) for score in scores]
+        rows.append((scores, rng.choices(range(15), weights)[0]))
+    found, scores_of = fit(rows), [scores for scores, _ in rows]
 
     def likelihood(at: float) -> float:
-        return math.fsum(math.log(max(priors(scores, at)[right], 1e-300)) for scores, right in rows)
+        chances = (np.exp((scores - scores[0]) / scores[0] / at) for scores in map(np.array, scores_of))
+        return math.fsum(math.log(each[right] / each.sum()) for each, (_, right) in zip(chances, rows, strict=True))
 
     assert found == pytest.approx(temperature, rel=0.15)
     best = likelihood(found)
