@@ -39,7 +39,9 @@ _WORDS = {
 @click.command(short_help="Make a library of files, or bring it up to date.")
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.option("--library", required=True, metavar="DIR|postgresql://…", help="Where the library lives.")
-@click.option("--vectors", metavar="MODEL", help="Keep vectors too, by this sentence-embedding model: a name or a folder.")
+@click.option(
+    "--vectors", metavar="MODEL", help="Keep vectors too, by this sentence-embedding model: a name or a folder."
+)
 @click.option("--list", "listing", is_flag=True, help="List what the library holds.")
 @click.option("--check", "checking", is_flag=True, help="Look the whole library over.")
 @json_option

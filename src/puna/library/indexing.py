@@ -71,7 +71,9 @@ def index(
     given = [os.path.abspath(path) for path in paths]  # noqa: PTH100  links stay what they are
     # Before the walk: what another process adds meanwhile is none of ours to take out.
     before = {entry.path: entry.id for entry in store.entries() if _under(entry.path, given)}
-    there = [Path(path) for path in given if os.path.lexists(path) or not any(_under(held, [path]) for held in before)]
+    there = [
+        Path(path) for path in given if os.path.lexists(path) or not any(_under(held, [path]) for held in before)
+    ]
     found = walk(there) if there else Walk(())
     gone = _gone(before, found)
     counts: dict[What, int] = dict.fromkeys(("added", "replaced", "unchanged", "removed", "skipped"), 0)
@@ -91,7 +93,12 @@ def index(
         numbers = {what: count for what, count in counts.items() if what != "skipped"}
         unknown = tuple(sorted(found.unknown.items()))
         return Summary(
-            len(found.files), **numbers, skipped=tuple(skipped), hidden=found.hidden, unknown=unknown, stopped=stopped
+            len(found.files),
+            **numbers,
+            skipped=tuple(skipped),
+            hidden=found.hidden,
+            unknown=unknown,
+            stopped=stopped,
         )
 
     for error in found.refused:
@@ -149,7 +156,7 @@ def _agree(store: Store, embedder: Embedder | None) -> None:
 
 
 def _under(path: str, given: Sequence[str]) -> bool:
-    return any(path == each or path.startswith(os.path.join(each, "")) for each in given)
+    return any(path == each or path.startswith(each.rstrip(os.sep) + os.sep) for each in given)
 
 
 def _gone(before: dict[str, int], found: Walk) -> list[str]:

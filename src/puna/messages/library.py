@@ -74,7 +74,10 @@ MESSAGES: dict[str, Message] = {
         ("文档库的向量来自 {model}，而不是 {given}（-：没有）", "请使用同一模型，或另建一个文档库"),
     ),
     "E-LIBRARY-EMBEDDER": Message(
-        ("the model of vectors {model} cannot be loaded: {reason}", "name a sentence-embedding model or its folder"),
+        (
+            "the model of vectors {model} cannot be loaded: {reason}",
+            "name a sentence-embedding model or its folder",
+        ),
         ("无法加载向量模型 {model}：{reason}", "请指定句向量模型的名称或文件夹"),
     ),
     "E-LIBRARY-EMBEDDER-MISSING": Message(
