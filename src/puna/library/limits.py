@@ -11,7 +11,7 @@ class Limits:
 
     cpu: int = 10
     """Seconds of processor time in the process that reads."""
-    wall: float = 120.0
+    wall: float = 300.0
     """Seconds until a process that does not answer is ended, however little it computes."""
     memory: int = 512 * MIB
     """Bytes of addresses that the process may take beyond what it has at its start; the file itself is among them."""

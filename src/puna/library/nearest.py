@@ -1,17 +1,21 @@
 """The vectors with the greatest inner product, by looking at all of them."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from puna.errors import InputError
 
+if TYPE_CHECKING:
+    from puna.library.types import Vector, Vectors
+
 _ROWS = 4096  # vectors looked at at once
-Vectors = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.float32]
 
 
-def rows_of(vectors: Sequence[Sequence[float]], count: int) -> Vectors:
+def rows_of(vectors: "Vectors", count: int) -> Rows:
     """Give vectors as [N, D], float32. Raises InputError unless they are one a passage, finite and equally long."""
     try:
         found = np.ascontiguousarray(vectors, np.float32)
@@ -24,14 +28,18 @@ def rows_of(vectors: Sequence[Sequence[float]], count: int) -> Vectors:
     return found
 
 
-def nearest(
-    stored: Iterable[tuple[Sequence[int], bytes]], vector: Sequence[float], limit: int
-) -> list[tuple[int, float]]:
+def row_of(vector: "Vector") -> Rows:
+    """Give a question's vector as [D], float32. Raises InputError for what is none."""
+    (row,) = rows_of(cast("Vectors", [vector]), 1)
+    return cast("Rows", row)
+
+
+def nearest(stored: Iterable[tuple[Sequence[int], bytes]], vector: "Vector", limit: int) -> list[tuple[int, float]]:
     """Give (id, inner product) of the best, best first, equals by id.
 
     stored: ids and their vectors, float32 [N, D] as bytes; any cut into pieces gives the same products to the last bit.
     """
-    query = rows_of([vector], 1)[0]
+    query = row_of(vector)
     ids, scores = np.empty(0, np.int64), np.empty(0, np.float32)
     for piece, rows in _blocks(stored, len(query)):
         ids, scores = np.concatenate([ids, piece]), np.concatenate([scores, np.einsum("nd,d->n", rows, query)])
@@ -42,7 +50,7 @@ def nearest(
 
 def _blocks(
     stored: Iterable[tuple[Sequence[int], bytes]], width: int
-) -> Iterable[tuple[npt.NDArray[np.int64], Vectors]]:
+) -> Iterable[tuple[npt.NDArray[np.int64], Rows]]:
     """Join what documents hold to blocks worth a call. Raises ValueError where bytes and ids do not agree."""
     ids: list[int] = []
     raw: list[bytes] = []

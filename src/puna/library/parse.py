@@ -193,7 +193,7 @@ def contents(path: Path, limits: Limits = LIMITS) -> bytes:
 def _refusal(path: Path, body: bytes) -> DocumentError:
     said = json.loads(body)
     code, parameters = said["code"], said["parameters"]
-    if not (code.startswith("E-DOCUMENT-") and code in MESSAGES):
+    if code[:11] != "E-DOCUMENT-" or code not in MESSAGES:
         raise ValueError(code)
     safe = {name: value if type(value) is int else shown(value) for name, value in parameters.items()}
     return DocumentError(code, **{**safe, "path": shown(str(path), 4096)})

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from puna.errors import InputError, LibraryError
 from puna.library.codec import entry_of, headings_bytes, name_bytes, name_of, pack, sound, unpack, wanted, words_of
-from puna.library.nearest import nearest, rows_of
+from puna.library.nearest import nearest, row_of, rows_of
 from puna.library.postgres_check import findings
 from puna.library.postgres_tables import address, connected, literal, quoted, told
 from puna.library.types import Document, Entry, Hit, Passage
 
 if TYPE_CHECKING:
     import psycopg
+
+    from puna.library.types import Vector, Vectors
 
 _PAGE = 1000  # entries read at once
 _WIDTH = "dimensions"  # of the vectors, a setting
@@ -76,7 +78,7 @@ class PostgresStore:
         size: int,
         document: Document,
         passages: Sequence[Passage],
-        vectors: Sequence[Sequence[float]] | None = None,
+        vectors: "Vectors | None" = None,
     ) -> None:
         """See Store. Raises InputError for vectors that do not fit."""
         packed = pack(document)
@@ -149,9 +151,9 @@ class PostgresStore:
             }
             return [Hit(*row) for row in base.execute(_SEARCH, values)]
 
-    def near(self, vector: Sequence[float], limit: int) -> list[Hit]:
+    def near(self, vector: "Vector", limit: int) -> list[Hit]:
         """See Store: every vector is sent and looked at. Raises InputError for one that is not as long as those."""
-        query = rows_of([vector], 1)[0]
+        query = row_of(vector)
         width = self.setting(_WIDTH)
         if width is None or limit < 1:
             return []

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from puna.errors import InputError, LibraryError
 from puna.library.codec import (
@@ -25,11 +25,14 @@ from puna.library.codec import (
     wanted,
     words_of,
 )
-from puna.library.nearest import nearest, rows_of
+from puna.library.nearest import nearest, row_of, rows_of
 from puna.library.sqlite_check import findings
 from puna.library.sqlite_errors import told
 from puna.library.sqlite_file import bodies, body, opened, transaction
 from puna.library.types import Document, Entry, Hit, Passage
+
+if TYPE_CHECKING:
+    from puna.library.types import Vector, Vectors
 
 NAME = "library.sqlite"
 _PAGE = 1000  # entries read at once
@@ -72,7 +75,7 @@ class SqliteStore:
         size: int,
         document: Document,
         passages: Sequence[Passage],
-        vectors: Sequence[Sequence[float]] | None = None,
+        vectors: "Vectors | None" = None,
     ) -> None:
         """See Store. Raises InputError for vectors that do not fit."""
         packed = pack(document)
@@ -122,9 +125,9 @@ class SqliteStore:
             ORDER BY score, p.id"""
         return [Hit(*row) for row in self._rows(sql, query, limit)]
 
-    def near(self, vector: Sequence[float], limit: int) -> list[Hit]:
+    def near(self, vector: "Vector", limit: int) -> list[Hit]:
         """See Store: every vector is looked at. Raises InputError for one that is not as long as those."""
-        query = rows_of([vector], 1)[0]
+        query = row_of(vector)
         width = self.setting(_WIDTH)
         if width is None or limit < 1:
             return []

@@ -1,5 +1,6 @@
 """Documents as bytes: how a process that read one hands it over. Data only, and checked by whoever takes it."""
 
+import math
 import struct
 from array import array
 from collections.abc import Sequence
@@ -98,6 +99,10 @@ def _check(document: Document) -> None:
     for offsets in (document.pages, tuple(mark.start for mark in document.marks)):
         if any(not 0 <= offset <= length for offset in offsets) or any(a > b for a, b in pairwise(offsets)):
             raise ValueError("offsets do not rise")
+    if not all(
+        math.isfinite(edge) for box in document.boxes for edge in (box.left, box.top, box.right, box.bottom)
+    ):
+        raise ValueError("edges")
     if any(not 0 < box.page <= len(document.pages) for box in document.boxes):
         raise ValueError("page")
     if any(not 0 <= block.level < 10 for block in document.blocks):

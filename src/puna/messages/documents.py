@@ -79,4 +79,12 @@ MESSAGES: dict[str, Message] = {
         ("{path} needs {package}, which is not installed", "pip install 'puna[docs]'"),
         ("读取 {path} 需要 {package}，但没有安装", "请 pip install 'puna[docs]'"),
     ),
+    "E-DOCUMENT-OUTSIDE": Message(
+        ("{path} leads out of the given folders, to {target}", "give that path as well, if it is to be read"),
+        ("{path} 指向所给文件夹之外的 {target}", "如果要读取，请把该路径也写上"),
+    ),
+    "E-DOCUMENT-NAME": Message(
+        ("the name of {path} is not UTF-8", "rename it"),
+        ("{path} 的名称不是 UTF-8", "请重命名"),
+    ),
 }

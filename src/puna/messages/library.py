@@ -66,4 +66,25 @@ MESSAGES: dict[str, Message] = {
         ("a library on PostgreSQL needs psycopg, which is not installed", "install it: pip install 'puna[docs]'"),
         ("使用 PostgreSQL 上的文档库需要 psycopg，但没有安装", "请安装：pip install 'puna[docs]'"),
     ),
+    "E-LIBRARY-MODEL": Message(
+        (
+            "the library has vectors of {model}, not of {given} (-: none)",
+            "index with the same model, or make another library",
+        ),
+        ("文档库的向量来自 {model}，而不是 {given}（-：没有）", "请使用同一模型，或另建一个文档库"),
+    ),
+    "E-LIBRARY-EMBEDDER": Message(
+        (
+            "the model of vectors {model} cannot be loaded: {reason}",
+            "name a sentence-embedding model or its folder",
+        ),
+        ("无法加载向量模型 {model}：{reason}", "请指定句向量模型的名称或文件夹"),
+    ),
+    "E-LIBRARY-EMBEDDER-MISSING": Message(
+        (
+            "vectors need sentence-transformers, which is not installed",
+            "install it: pip install 'puna[vectors]'",
+        ),
+        ("使用向量需要 sentence-transformers，但没有安装", "请安装：pip install 'puna[vectors]'"),
+    ),
 }

@@ -9,6 +9,27 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+ENCODINGS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "gb18030": "gb18030",
+    "big5": "cp950",
+    "big5-hkscs": "big5hkscs",
+    "shift-jis": "cp932",
+    "sjis": "cp932",
+    "euc-jp": "euc_jp",
+    "euc-kr": "cp949",
+    "us-ascii": "cp1252",
+    "iso-8859-1": "cp1252",
+    "iso-8859-2": "iso8859-2",
+    "iso-8859-5": "iso8859-5",
+    "iso-8859-15": "iso8859-15",
+    "koi8-r": "koi8-r",
+    **{f"windows-{page}": f"cp{page}" for page in range(1250, 1259)},
+}
+"""What pages name, and the codec for it; as browsers do, the larger one where names are used for two."""
 _PLAIN_CHINESE = 0.8  # of what is not ASCII: this much of it stands in GB2312, or it is another encoding
 
 
@@ -45,11 +66,11 @@ def _decoded(data: bytearray, declared: str | None) -> str:
 
 
 def _declared(data: bytearray, declared: str) -> str | None:
-    """Decode as a page says that it is encoded; None where it is not so, or that is no encoding of text."""
+    """Decode as a page says that it is encoded; None where it is not so, or nothing that is known here."""
+    name = declared.lower().replace("_", "-")
     try:
-        found = codecs.lookup("gb18030" if declared.lower() in ("gb2312", "gbk") else declared)
-        return data.decode(found.name)
-    except (LookupError, UnicodeError, ValueError, TypeError):
+        return data.decode(ENCODINGS[name])
+    except (KeyError, UnicodeDecodeError):
         return None
 
 

@@ -38,8 +38,9 @@ class Extract:
                 self._next = (self.part, None if original is None else original + len(text))
             else:
                 for n in range(len(text)):
+                    self._next = ("", -1)
                     self._mark(self.length + n, original)
-                    self._next = (self.part, -1)
+                self._next = ("", -1)
         self._pieces.append(text)
         self.length += len(text)
         if self.length > self.limits.characters:
