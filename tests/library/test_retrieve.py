@@ -112,15 +112,22 @@ def test_chinese_is_found(store: Store) -> None:
     assert store.held(retrieve(store, "大桥什么时候通车？", 2)[0].hit.document).path == "桥"
 
 
+class Toward:
+    """An embedder that sees one direction in every question."""
+
+    name = "toward"
+
+    def query(self, question: str) -> np.ndarray:
+        return np.array([1.0, 0.0], np.float32)
+
+
 def test_words_and_vectors_together(store: Store) -> None:
     """What only one of the two finds comes behind what both find."""
     put(store, "both", "The walk was led by Ann.", [1.0, 0.0])
     put(store, "words", "A walk is a walk.", [-1.0, 0.0])
     put(store, "sense", "She guided the hike.", [0.9, 0.1])
     put(store, "neither", "Boil the potatoes.", [-1.0, -0.2])
-    found = retrieve(
-        store, "Who led the walk?", 3, encode=lambda question: [1.0, 0.0] if "walk" in question else []
-    )
+    found = retrieve(store, "Who led the walk?", 3, embedder=Toward())
     assert store.held(found[0].hit.document).path == "both"
     assert found[0].hit.score == pytest.approx(2 / 61)
     want = fused([store.search(["who", "led", "the", "walk"], 100), store.near([1.0, 0.0], 100)])[:3]

@@ -11,7 +11,8 @@ from puna.answer.settings import Options
 from puna.answer.types import Answers, Excerpt, Holding, Source
 from puna.errors import InputError, LibraryError
 from puna.library.cite import FoundPassage, LibraryAnswers, ReadPassage, cite, headings_of, page_of
-from puna.library.retrieve import PASSAGES, Encode, Retrieved, retrieve
+from puna.library.embedding import Embedder
+from puna.library.retrieve import PASSAGES, Retrieved, retrieve
 from puna.library.types import Document, Entry, Store
 from puna.tokens.sentences import line_of
 
@@ -26,9 +27,9 @@ class _Found:
     documents: dict[str, Document]
 
 
-def find(store: Store, question: str, n: int = PASSAGES, encode: Encode | None = None) -> list[FoundPassage]:
+def find(store: Store, question: str, n: int = PASSAGES, embedder: Embedder | None = None) -> list[FoundPassage]:
     """Give the n best passages for a question, best first. Raises InputError for an empty one, LibraryError."""
-    return _find(store, question, n, encode).passages
+    return _find(store, question, n, embedder).passages
 
 
 def ask(
@@ -38,7 +39,7 @@ def ask(
     candidates: Sequence[str] | None = None,
     *,
     passages: int = PASSAGES,
-    encode: Encode | None = None,
+    embedder: Embedder | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
     options: Options,
@@ -50,7 +51,7 @@ def ask(
     """
     began = time.perf_counter()
     check(question, candidates)
-    found = _find(store, question, passages, encode)
+    found = _find(store, question, passages, embedder)
     order = sorted(found.documents)
     sources = [Source(path, found.documents[path].text) for path in order]
     places = {path: number for number, path in enumerate(order)}
@@ -63,12 +64,12 @@ def ask(
     return _cited(replace(answers, elapsed_ms=elapsed), read, found.documents)
 
 
-def _find(store: Store, question: str, n: int, encode: Encode | None) -> _Found:
+def _find(store: Store, question: str, n: int, embedder: Embedder | None) -> _Found:
     check(question, None)
     if n < 1:
         raise InputError("E-LIBRARY-ASK-PASSAGES", value=n)
     for last in range(_TRIES - 1, -1, -1):
-        hits = retrieve(store, question, n, encode=encode)
+        hits = retrieve(store, question, n, embedder=embedder)
         try:
             held = {each.hit.document: store.held(each.hit.document) for each in hits}
             texts = {number: store.document(number) for number in held}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from puna.answer.types import Answers, Evidence
+from puna.library.passages import title_of
 from puna.library.types import Box, Document
 
 
@@ -98,8 +99,8 @@ def headings_of(document: Document, start: int) -> tuple[str, ...]:
             while path and path[-1][0] >= block.level:
                 path.pop()
             if block.end <= start:
-                path.append((block.level, " ".join(document.text[block.start : block.end].split())))
-    return tuple(text for _, text in path)
+                path.append((block.level, title_of(document.text[block.start : block.end])))
+    return tuple(title for _, title in path if title)
 
 
 def cite(place: Evidence, document: Document, passages: Sequence[FoundPassage]) -> Citation:

@@ -104,7 +104,7 @@ def _sections(document: Document) -> Iterator[_Section]:
         if heading:
             while path and path[-1][0] >= block.level:
                 path.pop()
-            path.append((block.level, _title(text[block.start : block.end])))
+            path.append((block.level, title_of(text[block.start : block.end])))
         pieces += _lines(text, block) if block.kind == "table" else [_Piece(block.start, block.end, block.kind)]
     if pieces:
         yield _Section(_titles(path), pieces)
@@ -114,7 +114,7 @@ def _titles(path: Sequence[tuple[int, str]]) -> tuple[str, ...]:
     return tuple(title for _, title in path[-_PATH:] if title)
 
 
-def _title(text: str) -> str:
+def title_of(text: str) -> str:
     """Give a heading on one line, without the signs by which Markdown knows it."""
     return " ".join(_HEADING_MARKS.sub("", text.strip()).split())[:_HEADING].rstrip()
 
@@ -124,7 +124,7 @@ def _lines(text: str, block: Block) -> list[_Piece]:
     lines = [match.span() for match in _LINE.finditer(text, block.start, block.end)]
     if len(lines) > 1 and _RULE.fullmatch(text, *lines[1]):
         head = _Piece(lines[0][0], lines[1][1], "table")
-        title = _title(text[slice(*lines[0])].strip().strip("|"))
+        title = title_of(text[slice(*lines[0])].strip().strip("|"))
         return [head, *(_Piece(start, end, "table", title) for start, end in lines[2:])]
     return [_Piece(start, end, "table") for start, end in lines]
 

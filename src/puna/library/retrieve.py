@@ -11,9 +11,10 @@ than one of few, and each database its own scale. T is fitted by maximum likelih
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from puna.library.embedding import Embedder
 from puna.library.segment import query_terms
 from puna.library.types import Hit, Store
 
@@ -27,7 +28,6 @@ TEMPERATURE = 0.1
 SPREAD = 0.02  # ε; costs 0.006 nats there. In a library of few passages BM25 knows little about common words
 # The same for fused scores, of which the second is 98 % of the first; fitted to ranks by words alone.
 FUSED_TEMPERATURE = 0.015
-Encode = Callable[[str], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +39,19 @@ class Retrieved:
 
 
 def retrieve(
-    store: Store, question: str, n: int, *, encode: Encode | None = None, temperature: float | None = None
+    store: Store, question: str, n: int, *, embedder: Embedder | None = None, temperature: float | None = None
 ) -> list[Retrieved]:
     """Give the n best passages for a question, best first; their priors sum to 1.
 
-    encode: gives a question's vector, for a library that has vectors; without it words alone count. temperature: None for
-    that of the kind of search.
+    embedder: that of the library's vectors; without it words alone count. temperature: None for that of the kind of
+    search.
     """
     terms = query_terms(question)
-    if encode is None:
+    if embedder is None:
         hits, usual = store.search(terms, n), TEMPERATURE
     else:
         deep = max(n, _DEEP)
-        rankings = [store.search(terms, deep), store.near(encode(question), deep)]
+        rankings = [store.search(terms, deep), store.near(embedder.query(question).tolist(), deep)]
         hits, usual = fused(rankings)[:n], FUSED_TEMPERATURE
     chances = priors([hit.score for hit in hits], usual if temperature is None else temperature)
     return [Retrieved(hit, chance) for hit, chance in zip(hits, chances, strict=True)]
