@@ -21,6 +21,7 @@ from puna.cli.inputs import (
 from puna.cli.interrupt import stopping
 from puna.cli.output import counting, language, print_json, say
 from puna.errors import InputError
+from puna.library.retrieve import PASSAGES
 
 if TYPE_CHECKING:
     from puna.tasks.ask_many import Run
@@ -47,6 +48,10 @@ _WORDS = {
 @click.option(
     "-o", "--output", required=True, metavar="OUT.jsonl", help="Where the answers go; a stopped run goes on."
 )
+@click.option(
+    "--library", metavar="WHERE", help="Ask a library, its folder or postgresql://…, not the rows' texts."
+)
+@click.option("--passages", type=int, help=f"How many passages of the library to read.  [default: {PASSAGES}]")
 @click.option("--top", default=5, show_default=True, help="How many answers to give to each question.")
 @click.option("--max-words", default=MAX_WORDS, show_default=True, help="Longest answer, in words.")
 @click.option("--max-chars", default=MAX_CHARS, show_default=True, help="Longest answer in Chinese, in characters.")
@@ -71,6 +76,8 @@ _WORDS = {
 def ask_many(
     rows: str,
     output: str,
+    library: str | None,
+    passages: int | None,
     top: int,
     max_words: int,
     max_chars: int,
@@ -85,7 +92,7 @@ def ask_many(
     address: str | None,
     as_json: bool,
 ) -> int:
-    """Answer every question of QUESTIONS.jsonl (plain or gzipped), each about its row's own text.
+    """Answer every question of QUESTIONS.jsonl (plain or gzipped), each about its row's own text or all of a library.
 
     Each line is an object such as
 
@@ -94,11 +101,11 @@ def ask_many(
        "candidates": ["Ann", "Bob"]}
 
     on one line. "id" and "candidates" may be left out; "context" may stand for "text", or "texts", a list. Other fields
-    do not count. A text that several rows have is read once, wherever they stand.
+    do not count, nor do texts with --library. A text that several rows have is read once, wherever they stand.
 
     OUT.jsonl has a line for each, in the same order: row (the number of its line), then id, question, answers,
-    no_answer_probability, coverage and certificate as in puna ask --json; or row and error (code, message) where the row
-    cannot be asked, and the rest is done all the same.
+    no_answer_probability, coverage and certificate as in puna ask --json, and of a library passages without their text;
+    or row and error (code, message) where the row cannot be asked, and the rest is done all the same.
 
     What is done is kept in OUT.jsonl.part: after Ctrl-C, a crash or kill -9 the same command goes on from there, also
     with another --engine. It refuses to where the rows, the model or the options have changed.
@@ -113,6 +120,7 @@ def ask_many(
     \b
     Examples:
       puna ask-many questions.jsonl -o answers.jsonl
+      puna ask-many questions.jsonl -o answers.jsonl --library notes.library
       puna ask-many questions.jsonl.gz -o answers.jsonl --engine ray --workers 4
     """
     from puna.answer.calibration import load_calibration
@@ -123,6 +131,10 @@ def ask_many(
     if calibration:
         options["calibration"] = load_calibration(calibration)
     Settings(**options)
+    if passages is not None and library is None:
+        raise InputError("E-LIBRARY-ASK-NONE")
+    if passages is not None and passages < 1:
+        raise InputError("E-LIBRARY-ASK-PASSAGES", value=passages)
     for name, value in (("--workers", workers), ("--address", address)):
         if value is not None and engine != "ray":
             raise InputError("E-WORKERS-ENGINE", option=name)
@@ -134,8 +146,8 @@ def ask_many(
     from puna.tasks.ask_row import How
     from puna.tasks.many_rows import ManyRows
 
-    how = How(rows, model, adapter, device, keep, options)
-    every = ManyRows(Path(rows), Path(output).parent)
+    how = How(rows, model, adapter, device, keep, options, library, PASSAGES if passages is None else passages)
+    every = ManyRows(Path(rows), Path(output).parent, library=library is not None)
     asker = how.asker()
     name, run = asker.model, Run(every, Path(output), asker.identity)
     words, before, began = _WORDS[language()], run.done, time.perf_counter()

@@ -28,6 +28,7 @@ atexit.register(gc.freeze)
 _COMMANDS = (
     "ask",
     "ask-many",
+    "index",
     "rank",
     "generate",
     "translate",

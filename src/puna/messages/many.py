@@ -8,7 +8,7 @@ MESSAGES: dict[str, Message] = {
             "{path}, line {line}, has no text to read",
             "add text, context or texts, or ask a library with --library",
         ),
-        ("{path} 第 {line} 行没有可读的原文", "请加上 text、context 或 texts，或用 --library 向文库提问"),
+        ("{path} 第 {line} 行没有可读的原文", "请加上 text、context 或 texts，或用 --library 向文档库提问"),
     ),
     "E-MANY-TEXTS": Message(
         ("{path}, line {line}, has both {first} and {second}", "keep one of them"),
