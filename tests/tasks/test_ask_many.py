@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,43 @@ def test_a_text_is_read_once(model: Path, tmp_path: Path, monkeypatch: pytest.Mo
         counts.append(tokens_read(rows, model, tmp_path / name, monkeypatch))
     assert counts[0] == counts[1]
     assert counts[0] == pytest.approx(counts[2], rel=0.2)
+
+
+def test_of_a_library_every_row_is_what_it_gives(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    for name, text in (
+        ("walk.txt", "Ann led the walk. It rained."),
+        ("game.md", "# Game\n\nBob won the game in 1840."),
+    ):
+        (tmp_path / "files" / name).write_text(text)
+    where = tmp_path / "a.library"
+    with puna.Library.open(where) as library:
+        library.add(tmp_path / "files")
+    questions = ["Who led the walk?", "Who won the game?", "Unheard-of?"]
+    lines = [{"question": question, "context": "not this"} for question in questions]
+    rows = write_lines(tmp_path / "rows.jsonl", [*lines, {"question": questions[0], "candidates": ["Bob", "Ann"]}])
+    asked = replace(how(rows, model), library=str(where), passages=2)
+    asker = asked.asker()
+    run = Run(ManyRows(rows, tmp_path, library=True), tmp_path / "out.jsonl", asker.identity)
+    list(ask_here(run, asker))
+    assert run.finish() == Summary(4, 0, {})
+    found = lines_of(tmp_path / "out.jsonl")
+    with puna.Library.open(where, reader=puna.load(model, adapter=None, device="cpu")) as library:
+        for line, question, candidates in zip(
+            found, [*questions, questions[0]], [None, None, None, ["Bob", "Ann"]], strict=True
+        ):
+            answers = library.ask(question, candidates, passages=2, top=3)
+            assert line["no_answer_probability"] == answers.no_answer_probability
+            assert [one["text"] for one in line["answers"]] == [one.text for one in answers]
+            assert [one["probability"] for one in line["answers"]] == [one.probability for one in answers]
+            assert [place["source"] for one in line["answers"] for place in one["evidence"]] == [
+                place.source for one in answers for place in one.evidence
+            ]
+            assert len(line["passages"]) == len(answers.passages)
+            assert all("text" not in passage and passage["source"] for passage in line["passages"])
+    assert found[0]["answers"]
+    assert found[2]["answers"] == []
+    others = [replace(asked, passages=1), how(rows, model)]
+    assert len({asker.identity, *(other.asker().identity for other in others)}) == 3
+    with pytest.raises(LibraryError):
+        replace(asked, library=str(tmp_path / "none")).asker()

@@ -26,9 +26,7 @@ _WHITE = 64  # white characters that count as one
 _MARKS = 32  # on one character; more than any script writes
 _PATH = 8  # headings of a path, the innermost
 _HEADING = 120  # characters of a heading in a path
-_RULE = re.compile(
-    r"\s*\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?)?\s*"
-)  # between the head of a Markdown table and its rows
+_RULE = re.compile(r"\s*\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?)?\s*")  # between the head of a Markdown table and its rows
 _LINE = re.compile(r"[^\n\r]*\S[^\n\r]*")
 _HEADING_MARKS = re.compile(r"^#+\s+|\s+#+$|\s*[\n\r]\s*(?:=+|-+)$")
 
@@ -171,7 +169,9 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     return re.compile(word), re.compile(marks)
 
 
-def _windows(units: Iterator[_Unit], pieces: Sequence[_Piece], size: int, overlap: int) -> Iterator[list[_Unit]]:
+def _windows(
+    units: Iterator[_Unit], pieces: Sequence[_Piece], size: int, overlap: int
+) -> Iterator[list[_Unit]]:
     """Give overlapping windows of at most `size` units; no more than two of them are held at a time."""
     held: list[_Unit] = []
     while True:
