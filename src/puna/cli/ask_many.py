@@ -1,11 +1,9 @@
 """`puna ask-many`: many questions at once, each about a text of its own."""
 
 import time
-from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -22,10 +20,6 @@ from puna.cli.interrupt import stopping
 from puna.cli.output import counting, language, print_json, say
 from puna.errors import InputError
 from puna.library.retrieve import PASSAGES
-
-if TYPE_CHECKING:
-    from puna.tasks.ask_many import Run
-    from puna.tasks.ask_row import How
 
 _WORDS = {
     "en": {
@@ -151,7 +145,12 @@ def ask_many(
     asker = how.asker()
     name, run = asker.model, Run(every, Path(output), asker.identity)
     words, before, began = _WORDS[language()], run.done, time.perf_counter()
-    asked = _on_ray(run, how, workers, address) if engine == "ray" else ask_here(run, asker)
+    if engine == "ray":
+        from puna.tasks.ask_ray import ask_on_ray
+
+        asked = ask_on_ray(run, how, workers, address)
+    else:
+        asked = ask_here(run, asker)
     del asker  # the workers of a cluster have their own
     with counting(words["asking"], len(every)) as report, stopping() as stop, closing(asked):
         report(before)
@@ -169,11 +168,3 @@ def ask_many(
         say(words["failed"].format(failed=found.failed, errors=errors))
     say(words["written"].format(rows=found.rows, speed=speed, output=output))
     return 1 if found.failed else 0
-
-
-def _on_ray(run: "Run", how: "How", workers: int | None, address: str | None) -> Generator[int, None, None]:
-    from puna.tasks.ask_ray import ask_on_ray
-    from puna.tasks.ray_cluster import cluster
-
-    with cluster(address, workers):
-        yield from ask_on_ray(run, how, workers)

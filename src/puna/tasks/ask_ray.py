@@ -5,17 +5,16 @@ block it was at, which another one asks again. Blocks that failed again are aske
 that fail alone as well get an error: so every row comes out, and one that kills its worker takes no other with it.
 """
 
-import gc
 import json
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from puna.errors import InputError, LibraryError, ModelFileError, PullError, PunaError
 from puna.tasks.ask_many import Run
 from puna.tasks.ask_row import Asker, How, failed
 from puna.tasks.many_rows import Waiting
-from puna.tasks.ray_cluster import broken
+from puna.tasks.ray_cluster import broken, cluster
 
 if TYPE_CHECKING:
     import pyarrow
@@ -47,32 +46,34 @@ class Worker:
             return _table([_ENDED], [_ending(error)])
 
 
-def ask_on_ray(run: Run, how: How, workers: int | None = None) -> Iterator[int]:
-    """Ask what waits on the cluster that this process is connected to, and tell the number of each row that is done.
+def ask_on_ray(
+    run: Run, how: How, workers: int | None = None, address: str | None = None
+) -> Generator[int, None, None]:
+    """Ask what waits on a cluster, as `cluster` finds or starts it, and tell the number of each row that is done.
 
     `workers`: how many hold the model; None for one on each machine, and two at least.
     Raises InputError where the cluster fails, and what loading the model or asking raises in a worker.
     """
-    workers = workers or max(2, len(_machines()))
-    waiting = len(run.rows) - run.done
-    size = max(1, min(_ROWS, waiting // (8 * workers)))
-    yield from _pass(run, _blocks(run.waiting(), size), how, workers)
-    gc.collect()  # errors of blocks hold the actors in cycles, and these the CPUs that the next ones wait for
-    yield from _pass(run, ([row] for row in run.waiting()), how, workers)
+    for alone in (False, True):
+        if run.done < len(run.rows):
+            # Each time anew: actors of blocks that failed may live on, with the CPUs, until their driver has gone.
+            with cluster(address, workers):
+                yield from _pass(run, how, workers or max(2, len(_machines())), alone)
     for row in run.waiting():
         line = {"row": row.number, **failed(InputError("E-ROW-WORKER"))}
         run.add(row.number, json.dumps(line, ensure_ascii=False).encode())
         yield row.number
 
 
-def _pass(run: Run, blocks: Iterable[list[Waiting]], how: How, workers: int) -> Iterator[int]:
+def _pass(run: Run, how: How, workers: int, alone: bool) -> Iterator[int]:
+    """Ask what waits once, in blocks or each row `alone`; rows of blocks that failed go on waiting."""
     import ray.data
     from ray.util.annotations import RayDeprecationWarning
 
+    size = max(1, min(_ROWS, (len(run.rows) - run.done) // (8 * workers)))
+    blocks = ([row] for row in run.waiting()) if alone else _blocks(run.waiting(), size)
     with broken():
         tables = [ray.put(_table([row.number for row in block], [row.raw for row in block])) for block in blocks]
-        if not tables:
-            return
         data = ray.data.from_arrow_refs(tables)
         context: Any = data.context
         context.max_errored_blocks = -1  # what is missing is asked again

@@ -1,6 +1,5 @@
 """A Ray cluster to work on: one of this machine's own, closed to others, or one that runs already."""
 
-import atexit
 import logging
 import os
 import secrets
@@ -36,9 +35,8 @@ def cluster(address: str | None, workers: int | None = None) -> Iterator[None]:
     """Connect to a cluster by its address ("auto" or HOST:PORT), or start one on this machine for so many workers.
 
     One of this machine listens on the loopback interface alone, wants a token that nobody else has, has no dashboard, and
-    lives in a temporary folder that is removed with it. Its processes end with this one, also by `kill -9`. Where the
-    process is connected to a cluster already, that is used and left as it is. In a process that has imported Ray before
-    this, a cluster has to be connected to with `ray.init` first: Ray would not close one any more, and starts none.
+    lives in a temporary folder that is removed with it. Its processes end with this one, also by `kill -9`. A process
+    that has imported Ray before, with other settings, starts none: Ray would not close it any more.
     Raises InputError where Ray is missing, or the cluster cannot be reached or started.
     """
     check_ray()
@@ -47,15 +45,9 @@ def cluster(address: str | None, workers: int | None = None) -> Iterator[None]:
         import ray.data
 
         _quiet(ray.data.DataContext.get_current())
-        if ray.is_initialized():
-            yield
-            return
         folder = None if address else tempfile.mkdtemp(prefix="puna-ray-")
         options: dict[str, Any] = {"address": address}
         if folder:
-            # Where Ray does not come up, its processes end with this one, and until then go on writing there. What is
-            # registered last is called first: Ray's own end of them.
-            atexit.register(shutil.rmtree, folder, ignore_errors=True)
             cpus = max(os.cpu_count() or 1, workers or 2)
             options = {"address": "local", "num_cpus": cpus, "include_dashboard": False, "_temp_dir": folder}
             options |= {"_node_ip_address": "127.0.0.1", "object_store_memory": _STORE}
