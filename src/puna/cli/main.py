@@ -27,6 +27,7 @@ atexit.register(gc.freeze)
 
 _COMMANDS = (
     "ask",
+    "index",
     "rank",
     "generate",
     "translate",
