@@ -78,6 +78,13 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", composed.translate(_table()))
 
 
+def simplified() -> dict[str, str]:
+    """Give the simplified character for each traditional one that has another."""
+    lines = [line for line in _SIMPLIFIED.read_text("utf-8").splitlines() if not line.startswith("#")]
+    traditional, plain = ("".join(lines[n::2]) for n in (0, 1))
+    return dict(zip(traditional, plain, strict=True))
+
+
 class Piece(NamedTuple):
     """Characters, a `run` of a script without spaces, or words. `apart`: signs stand between it and the last one."""
 
@@ -147,7 +154,4 @@ class _Folds(dict[int, str]):
 
 @lru_cache(maxsize=1)
 def _table() -> _Folds:
-    lines = _SIMPLIFIED.read_text("utf-8").splitlines()
-    lines = [line for line in lines if not line.startswith("#")]
-    traditional, simplified = ("".join(lines[n::2]) for n in (0, 1))
-    return _Folds(dict(zip(traditional, simplified, strict=True)))
+    return _Folds(simplified())
