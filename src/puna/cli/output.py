@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -268,10 +269,16 @@ def _place(words: dict[str, str], answer: "Answer", several: bool) -> str:
 
 
 def _where(words: dict[str, str], place: "Evidence | FoundPassage", several: bool) -> str:
-    """Say where a place is: by its page where it has one, else by its line."""
-    page = getattr(place, "page", None)
+    """Say where a place is: by its page where it has one, else by its line; a library's files are named from here."""
+    from puna.library.cite import Citation, FoundPassage
+
+    name, page = place.source, None
+    if isinstance(place, Citation | FoundPassage):
+        page = place.page
+        if Path(name).is_absolute() and Path(name).is_relative_to(Path.cwd()):
+            name = str(Path(name).relative_to(Path.cwd()))
     said = words["page" if page else "line"].format(page=page, line=place.line, start=place.start, end=place.end)
-    return f"{place.source}: {said}" if several else said
+    return f"{name}: {said}" if several else said
 
 
 def _sentence(places: "tuple[Evidence, ...]") -> str:

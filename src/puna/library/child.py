@@ -1,28 +1,22 @@
 """The process that reads documents: `python -m puna.library.child`, started by `puna.library.parse`.
 
 It is given the bytes of files and gives back documents, one after the other. What parsers do wrong stays here: after its
-start it can open no file and no connection any more, has so much memory and, for each document, so much time.
+start it can open no file and no connection any more and start no process; it has so much memory and, for each document,
+so much time.
 """
 
 import contextlib
 import json
 import math
 import os
-import struct
 import sys
 import time
 from typing import BinaryIO
 
-from puna.library.limits import Limits
+from puna.library.limits import MIB, Limits
 from puna.library.readers import preload, read
 from puna.library.readers.refused import Refused
-from puna.library.wire import encode
-
-REQUEST = struct.Struct("<HQ")
-"""Bytes of the suffix, and of the file."""
-ANSWER = struct.Struct("<cQ")
-"""What follows, and its bytes."""
-READY, DOCUMENT, REFUSED = b"+", b"d", b"r"
+from puna.library.wire import ANSWER, DOCUMENT, READY, REFUSED, REQUEST, encode
 
 
 def main() -> None:
@@ -50,17 +44,16 @@ def main() -> None:
         try:
             _answer(answers, DOCUMENT, encode(read(suffix, data, limits)))
             continue
-        except Refused as refused:
-            code, parameters = refused.code, refused.parameters
+        except Refused as error:
+            refused = error
         except RecursionError:
-            code, parameters = "E-DOCUMENT-DAMAGED", {"reason": "nested too deep"}
+            refused = Refused("E-DOCUMENT-DAMAGED", reason="nested too deep")
         except MemoryError:
-            code, parameters = "E-DOCUMENT-MEMORY", {"limit": limits.memory >> 20}
-        except Exception as error:  # a parser's own, whatever it is: its process is here to bear it
-            code, parameters = "E-DOCUMENT-DAMAGED", {"reason": type(error).__name__}
-        _answer(answers, REFUSED, json.dumps({"code": code, "parameters": parameters}).encode())
-        if code == "E-DOCUMENT-MEMORY":
-            sys.exit()  # what is left is in pieces
+            refused = Refused("E-DOCUMENT-MEMORY", limit=limits.memory // MIB)
+        except Exception as error:  # a parser's own, whatever it is: this process is here to bear it
+            refused = Refused("E-DOCUMENT-DAMAGED", reason=type(error).__name__)
+        said = {"code": refused.code, "parameters": refused.parameters}
+        _answer(answers, REFUSED, json.dumps(said).encode())
 
 
 def _answer(answers: BinaryIO, kind: bytes, body: bytes) -> None:
@@ -76,7 +69,12 @@ def _confine(limits: Limits) -> None:
     except ImportError:
         return
     last = max(descriptor for descriptor in range(64) if _is_open(descriptor))
-    lowered = [(resource.RLIMIT_NOFILE, last + 1), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)]
+    lowered = [
+        (resource.RLIMIT_NOFILE, last + 1),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NPROC, 0),
+    ]
     if mapped := _mapped():
         lowered.append((resource.RLIMIT_AS, mapped + limits.memory))
     for kind, most in lowered:

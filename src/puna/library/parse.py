@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from puna.errors import DocumentError, shown
-from puna.library.child import ANSWER, DOCUMENT, READY, REFUSED, REQUEST
 from puna.library.limits import LIMITS, MIB, Limits
 from puna.library.types import Document
-from puna.library.wire import decode
+from puna.library.wire import ANSWER, DOCUMENT, READY, REFUSED, REQUEST, decode
 from puna.messages import MESSAGES
 
 _SOURCE = Path(__file__).parents[2]
+_GRACE = 5.0  # seconds for a process that says no more to be gone
 _PIECE = 120  # bytes that a piece takes at most on the way back
 
 
@@ -59,9 +59,12 @@ class Parser:
                     raise
                 self.close()
                 return self._ask(path, raw)
-        except BaseException as error:
-            if not isinstance(error, DocumentError) or self._process is None or self._process.poll() is not None:
-                self.close()  # in the middle of an answer, or ended
+        except DocumentError as error:
+            if error.code == "E-DOCUMENT-MEMORY":
+                self.close()  # what it has left is in pieces
+            raise
+        except BaseException:
+            self.close()  # in the middle of an answer
             raise
 
     def close(self) -> None:
@@ -150,8 +153,10 @@ class Parser:
 
     def _ended(self, process: "subprocess.Popen[bytes]", path: Path) -> DocumentError:
         """Say why the process has ended without an answer."""
-        status = process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
         self.close()
+        status = process.returncode
         name = shown(str(path), 4096)
         if self._late:
             return DocumentError("E-DOCUMENT-SLOW", path=name, seconds=round(self.limits.wall))

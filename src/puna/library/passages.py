@@ -26,7 +26,9 @@ _WHITE = 64  # white characters that count as one
 _MARKS = 32  # on one character; more than any script writes
 _PATH = 8  # headings of a path, the innermost
 _HEADING = 120  # characters of a heading in a path
-_RULE = re.compile(r"\s*\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?)?\s*")  # between the head of a Markdown table and its rows
+_RULE = re.compile(
+    r"\s*\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?)?\s*"
+)  # between the head of a Markdown table and its rows
 _LINE = re.compile(r"[^\n\r]*\S[^\n\r]*")
 _HEADING_MARKS = re.compile(r"^#+\s+|\s+#+$|\s*[\n\r]\s*(?:=+|-+)$")
 
@@ -63,8 +65,8 @@ def passages(document: Document, size: int = SIZE, overlap: int = OVERLAP) -> li
     Every visible character stands in at least one passage. So does, whole, every span of at most `overlap` units inside
     one block (of a table, inside one row), and every sentence and row of at most `size` units. A passage begins and
     ends with a sentence where one begins or ends near, and reaches over a heading only where what stands before and
-    behind it is tiny; rows of CSV and JSON Lines are joined only where they are tiny. Nothing is cut between a character and its
-    first 32 combining marks.
+    behind it is tiny; rows of CSV and JSON Lines are joined only where they are tiny. Nothing is cut between a character
+    and its first 32 combining marks.
 
     `headings` has the headings over a passage, outermost first, its own included, and for the later rows of a Markdown
     table its first row. Raises InputError unless 0 < overlap <= size / 4.
@@ -169,9 +171,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     return re.compile(word), re.compile(marks)
 
 
-def _windows(
-    units: Iterator[_Unit], pieces: Sequence[_Piece], size: int, overlap: int
-) -> Iterator[list[_Unit]]:
+def _windows(units: Iterator[_Unit], pieces: Sequence[_Piece], size: int, overlap: int) -> Iterator[list[_Unit]]:
     """Give overlapping windows of at most `size` units; no more than two of them are held at a time."""
     held: list[_Unit] = []
     while True:
@@ -197,11 +197,11 @@ def _end(held: Sequence[_Unit], room: int, pieces: Sequence[_Piece], least: int)
         row -= 1
     if row and pieces[held[room].piece].kind in ("row", "table"):
         return row
-    ends = range(room, _first(held, held[0].place + least) - 1, -1)
-    parted = (n for n in ends if held[n - 1].piece != held[n].piece)
-    at_piece = (n for n in parted if pieces[held[n - 1].piece].kind != "heading")
-    at_sentence = (n for n in ends if held[n - 1].sentence != held[n].sentence)
-    return next(chain(at_piece, at_sentence, (room,)))
+    places = range(room, _first(held, held[0].place + least) - 1, -1)
+    ends = [n for n in places if held[n - 1].sentence != held[n].sentence]
+    at_piece = (n for n in ends if held[n - 1].piece != held[n].piece)
+    # A heading stays with what follows it.
+    return next((n for n in chain(at_piece, ends) if pieces[held[n - 1].piece].kind != "heading"), room)
 
 
 def _next(held: Sequence[_Unit], end: int, size: int, overlap: int) -> int:
@@ -211,7 +211,7 @@ def _next(held: Sequence[_Unit], end: int, size: int, overlap: int) -> int:
         return end
     piece = next(n for n in range(end) if held[n].piece == behind.piece)
     latest = max(_first(held, behind.place + 1 - overlap), piece)
-    earliest = max(behind.place + 1 - 2 * overlap, held[0].place + (size - overlap) // 4)
+    earliest = max(behind.place - 2 * overlap, held[0].place + (size - overlap) // 4)
     near = takewhile(lambda n: held[n].place > earliest, range(latest, piece, -1))
     begin = next((n for n in near if held[n - 1].sentence != held[n].sentence), latest)
     if held[end - 1].sentence != behind.sentence:

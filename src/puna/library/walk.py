@@ -72,6 +72,7 @@ class _Search:
                 mode = real.stat().st_mode
                 if stat.S_ISDIR(mode):
                     self._seen.add(real)
+                    given = False  # what is in it was not
                     open_folders += reversed([(path / name, real / name) for name in self._names(path, real)])
                     continue
             except OSError as error:

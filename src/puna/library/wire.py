@@ -1,4 +1,4 @@
-"""Documents as bytes: how a process that read one hands it over. Data only, and checked by whoever takes it."""
+"""How a process that reads documents is spoken to. What comes back is data only, and checked by whoever takes it."""
 
 import math
 import struct
@@ -9,6 +9,11 @@ from typing import get_args
 
 from puna.library.types import Block, Box, Document, Kind, Mark
 
+REQUEST = struct.Struct("<HQ")
+"""Bytes of a file's suffix, and of the file, which follow."""
+ANSWER = struct.Struct("<cQ")
+"""Which answer, and the bytes of what follows."""
+READY, DOCUMENT, REFUSED = b"+", b"d", b"r"
 _KINDS = get_args(Kind)
 _HEAD = struct.Struct("<8Q")  # bytes of each part
 _NONE = -1

@@ -63,6 +63,16 @@ MESSAGES: dict[str, Message] = {
         ),
         ("{size} 词的段落不能重叠 {overlap} 词", "重叠至少为 1，至多为段落大小的四分之一"),
     ),
+    "E-SYNONYMS-LINE": Message(
+        (
+            "{path}, line {line}, is no group of words: {text}",
+            "write at least two, parted by commas, for example: 珠穆朗玛峰, 珠峰, Mount Everest",
+        ),
+        (
+            "{path} 第 {line} 行不是一组同义词：{text}",
+            "请写至少两个词，用逗号隔开，例如：珠穆朗玛峰, 珠峰, Mount Everest",
+        ),
+    ),
     "E-SPAN-LENGTH": Message(
         ("{option} is {value}, wanted 1 or more", "--max-words 12 and --max-chars 24 are the defaults"),
         ("{option} 是 {value}，应至少为 1", "默认是 --max-words 12 和 --max-chars 24"),

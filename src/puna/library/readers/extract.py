@@ -1,8 +1,19 @@
 """Text that is put together from pieces of a file, with where each came from."""
 
+from collections.abc import Iterable
+from itertools import islice
+
 from puna.library.limits import Limits
 from puna.library.readers.refused import Refused
 from puna.library.types import Block, Box, Document, Kind, Mark
+
+
+def bounded(blocks: Iterable[Block], limits: Limits) -> tuple[Block, ...]:
+    """Give blocks, if there are not too many; raise Refused else, before all of them take memory."""
+    found = tuple(islice(blocks, limits.pieces + 1))
+    if len(found) > limits.pieces:
+        raise Refused("E-DOCUMENT-PIECES", limit=limits.pieces)
+    return found
 
 
 class Extract:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from puna.library.limits import Limits
 from puna.library.readers.decoding import decoded
+from puna.library.readers.extract import bounded
 from puna.library.types import Block, Document, Kind
 
 _LINE = re.compile(r"[^\n\r]*(?:\r\n|\n|\r|\Z)")
@@ -27,7 +28,7 @@ def read(data: bytearray, limits: Limits) -> Document:
     """Read Markdown; its offsets are the file's. The title is that of the front matter, else the first heading."""
     text = decoded(data)
     scan = _Scan(text)
-    blocks = tuple(scan.blocks())
+    blocks = bounded(scan.blocks(), limits)
     return Document(text, scan.title, blocks)
 
 

@@ -138,12 +138,12 @@ def _join(line: _Line, following: str) -> None:
 
 
 def _is_below(piece: _Piece, edges: Edges) -> bool:
-    """Tell whether a character stands in another line of the page although PDFium puts only a space before it."""
+    """Tell whether a character stands in another line of the page, where PDFium has only a space behind a dash."""
     before = piece.edges
     return bool(
         before
         and piece.text[-1:].isspace()
-        and edges.left < before.right
+        and piece.text.rstrip().endswith("-")
         and (edges.top > before.bottom or edges.bottom < before.top)
     )
 

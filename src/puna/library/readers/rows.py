@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from puna.library.limits import Limits
 from puna.library.readers.decoding import decoded
-from puna.library.readers.extract import Extract
+from puna.library.readers.extract import Extract, bounded
 from puna.library.readers.refused import Refused
 from puna.library.types import Block, Document
 
@@ -18,13 +18,13 @@ _SEPARATORS = ",;\t|"
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?', re.ASCII)
 _PIECE = re.compile(r"[^\\]+|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.", re.ASCII)
 _NEVER = re.compile("[\0\ud800-\udfff]")
-_ROW_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_ROW_ENDS = re.compile(r"[\n\r]")
 
 
 def read_table(data: bytearray, limits: Limits) -> Document:
     """Read CSV, by RFC 4180 or with semicolons, tabs or bars; its offsets are the file's."""
     text = decoded(data)
-    return Document(text, blocks=tuple(Block(start, end, "row") for start, end in _table(text)))
+    return Document(text, blocks=bounded((Block(start, end, "row") for start, end in _table(text)), limits))
 
 
 def _table(text: str) -> Iterator[tuple[int, int]]:
