@@ -19,7 +19,6 @@ from puna.cli.inputs import (
 from puna.cli.interrupt import stopping
 from puna.cli.output import counting, language, print_json, say
 from puna.errors import InputError
-from puna.library.retrieve import PASSAGES
 
 _WORDS = {
     "en": {
@@ -45,7 +44,7 @@ _WORDS = {
 @click.option(
     "--library", metavar="WHERE", help="Ask a library, its folder or postgresql://…, not the rows' texts."
 )
-@click.option("--passages", type=int, help=f"How many passages of the library to read.  [default: {PASSAGES}]")
+@click.option("--passages", type=int, help="How many passages of the library to read; default: as in puna ask.")
 @click.option("--top", default=5, show_default=True, help="How many answers to give to each question.")
 @click.option("--max-words", default=MAX_WORDS, show_default=True, help="Longest answer, in words.")
 @click.option("--max-chars", default=MAX_CHARS, show_default=True, help="Longest answer in Chinese, in characters.")
@@ -119,6 +118,7 @@ def ask_many(
     """
     from puna.answer.calibration import load_calibration
     from puna.answer.settings import Options, Settings
+    from puna.library.retrieve import PASSAGES
     from puna.tasks.ray_cluster import check_ray
 
     options: Options = {"top": top, "max_words": max_words, "max_chars": max_chars, "normalise": normalise}
