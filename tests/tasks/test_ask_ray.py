@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 
 from puna.errors import ModelFileError
 from puna.tasks.ask_many import Run, ask_here
-from puna.tasks.many_rows import ManyRows
+from puna.tasks.many_rows import ManyRows, Waiting
 from tests.cli.tiny_file import write_tiny
 from tests.tasks.many import BAD, good_rows, how, write_lines
 
@@ -257,3 +258,23 @@ def test_an_address_without_a_cluster_is_told(folder: Path, short: Path) -> None
     assert done.stderr.splitlines()[0].startswith("error: the Ray cluster failed: ")
     assert "[E-RAY-FAILED]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_blocks_part_the_rows(seed: int) -> None:
+    from puna.tasks.ask_ray import _blocks
+
+    draw = random.Random(seed)
+    size = draw.randrange(1, 6)
+    keys = [key for key in range(30) for _ in range(draw.choice((1, 1, 2, 3, 30)))]
+    rows = [Waiting(n, b"x" * draw.choice((1, 1, 1, 3 << 20)), key) for n, key in enumerate(keys)]
+    blocks = list(_blocks(rows, size))
+    assert [row for block in blocks for row in block] == rows
+    for block, following in zip(blocks, [*blocks[1:], [Waiting(-1, b"", -1)]], strict=True):
+        length = sum(len(row.raw) for row in block)
+        assert len(block) == 1 or length <= 4 << 20
+        assert len(block) <= 4 * size
+        full = length + len(following[0].raw) > 4 << 20 or following[0].number < 0
+        # A text is parted only where it has many rows.
+        assert full or len(block) >= size
+        assert full or block[-1].key != following[0].key or len(block) == 4 * size
