@@ -12,6 +12,7 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
+from puna.library.segment import terms
 from puna.library.store import open_store
 from puna.library.types import Store
 
@@ -107,7 +108,7 @@ def _check(store: Store, held: dict[str, str]) -> None:
     assert store.check() == []
     for entry in store.entries():
         assert sha256(store.document(entry.id).text.encode()).hexdigest() == entry.digest
-    assert {store.held(hit.document).path for hit in store.search(["river"], 100_000)} == held.keys()
+    assert {store.held(hit.document).path for hit in store.search(terms("river"), 100_000)} == held.keys()
 
 
 if __name__ == "__main__":

@@ -216,8 +216,8 @@ def plant(bug: str) -> None:
     connected = file_module._connected
     if bug in ("OFF", "NORMAL"):
 
-        def unsynced(path: Path, mode: str) -> sqlite3.Connection:
-            base = connected(path, mode)
+        def unsynced(path: Path, how: str) -> sqlite3.Connection:
+            base = connected(path, how)
             base.execute(f"PRAGMA synchronous = {bug}")
             return base
 

@@ -12,6 +12,7 @@ import pytest
 import puna.library.indexing as indexing
 from puna.errors import InputError, LibraryError
 from puna.library.indexing import Step, index
+from puna.library.segment import terms
 from puna.library.store import open_store
 from puna.library.types import Document, Passage, Store
 
@@ -75,7 +76,10 @@ def test_the_library_follows_the_files(store: Store, folder: Path, tmp_path: Pat
     index([folder], anew)
     for word in ("river", "the"):
         got, want = (
-            [(each.held(hit.document).path, hit.start, hit.end, hit.score) for hit in each.search([word], 1000)]
+            [
+                (each.held(hit.document).path, hit.start, hit.end, hit.score)
+                for hit in each.search(terms(word), 1000)
+            ]
             for each in (store, anew)
         )
         assert sorted(row[:3] for row in got) == sorted(row[:3] for row in want)
@@ -95,7 +99,7 @@ def test_content_counts_and_nothing_else(store: Store, folder: Path) -> None:
     write(path, "two")
     os.utime(path, (1, 1))  # of the same size and time as the first
     assert index([folder], store).replaced == 1
-    assert len(store.search(["two"], 5)) == 1
+    assert len(store.search(terms("two"), 5)) == 1
 
 
 def test_a_document_is_there_when_it_is_reported(store: Store, folder: Path) -> None:

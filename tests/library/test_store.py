@@ -11,6 +11,7 @@ import pytest
 
 from puna.errors import InputError, LibraryError
 from puna.library.codec import words_of
+from puna.library.segment import terms
 from puna.library.store import open_store
 from puna.library.types import Block, Box, Document, Mark, Passage, Store
 
@@ -75,7 +76,7 @@ def expected(
 def test_scores_are_bm25_through_changes(store: Store) -> None:
     draw = random.Random(1)
     held: dict[str, tuple[Document, list[Passage]]] = {}
-    vocabulary = sorted({term for word in WORDS for term in words_of(word, 0, len(word), ())})
+    vocabulary = sorted(set(terms(" ".join(WORDS))))
     for step in range(60):
         path = f"folder/{draw.randrange(20)}.txt"
         if draw.random() < 0.25:
@@ -99,13 +100,13 @@ def test_best_first_and_equals_by_passage(store: Store) -> None:
         text = "wanted word" if n % 3 else "wanted word and some more of them"
         put(store, f"{29 - n}", Document(text), [Passage(0, len(text), text)])
     put(store, "other", Document("other"), [Passage(0, 5, "other")] * 40)
-    hits = store.search(["wanted"], 100)
+    hits = store.search(terms("wanted"), 100)
     assert len(hits) == 30
     assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.passage))
     assert len({hit.score for hit in hits}) == 2
     for limit in (0, 1, 7, 29):
-        assert store.search(["wanted"], limit) == hits[:limit]
-    assert store.search(["wanted", "word"], 30) == store.search(["word", "wanted", "wanted"], 30)
+        assert store.search(terms("wanted"), limit) == hits[:limit]
+    assert store.search(terms("wanted word"), 30) == store.search(terms("word wanted wanted"), 30)
 
 
 def test_incremental_is_as_if_made_anew(store: Store, tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_incremental_is_as_if_made_anew(store: Store, tmp_path: Path) -> None:
     other = open_store(tmp_path / "anew", create=True)
     for path, kept in final.items():
         put(other, path, *kept)
-    query = sorted(words_of("alpha 山峰 8848 Beta", 0, 19, ()))
+    query = terms("alpha 山峰 8848 Beta")
     for got, want in zip(best(store, query), best(other, query), strict=True):
         assert got == (*want[:3], pytest.approx(want[3], rel=1e-12))
     other.close()
@@ -140,7 +141,7 @@ def test_thousands_of_words_in_a_query(store: Store) -> None:
     text = " ".join(f"word{n}" for n in range(4000))
     put(store, "a", Document(text), [Passage(0, len(text), text)])
     put(store, "b", Document("word8"), [Passage(0, 5, "word8")])
-    assert len(store.search([f"word{n}" for n in range(5000)] + ["w" * 5000], 10)) == 2
+    assert len(store.search([*(f"word{n}" for n in range(5000)), "w" * 5000], 10)) == 2
 
 
 def test_a_document_comes_back_as_it_was(store: Store) -> None:
@@ -165,7 +166,7 @@ def test_a_document_comes_back_as_it_was(store: Store) -> None:
     assert store.entry("/a") is None
     assert store.document(entry.id) == document
     assert store.check() == []
-    assert len(store.search(["two"], 5)) == 1
+    assert len(store.search(terms("two"), 5)) == 1
 
 
 def test_replaced_is_gone(store: Store) -> None:
@@ -176,8 +177,8 @@ def test_replaced_is_gone(store: Store) -> None:
     assert old
     assert new
     assert new.id != old.id
-    assert store.search(["old"], 5) == []
-    assert [hit.document for hit in store.search(["new"], 5)] == [new.id]
+    assert store.search(terms("old"), 5) == []
+    assert [hit.document for hit in store.search(terms("new"), 5)] == [new.id]
     assert store.held(new.id) == new
     for call in (store.document, store.held):
         with pytest.raises(LibraryError) as caught:
@@ -189,7 +190,7 @@ def test_ids_are_never_given_twice(store: Store) -> None:
     seen: set[int] = set()
     for _ in range(5):
         put(store, "a", Document("word"), [Passage(0, 4, "word")])
-        (hit,) = store.search(["word"], 5)
+        (hit,) = store.search(terms("word"), 5)
         assert hit.passage not in seen
         seen.add(hit.passage)
         store.remove(["a"])
@@ -223,7 +224,7 @@ def test_what_one_writes_the_other_sees(where: str, store: Store) -> None:
     put(store, "a", Document("seen"), [Passage(0, 4, "seen")])
     assert [e.path for e in other.entries()] == ["a"]
     put(other, "b", Document("seen"), [Passage(0, 4, "seen")])
-    assert len(store.search(["seen"], 5)) == 2
+    assert len(store.search(terms("seen"), 5)) == 2
     assert store.remove(["a", "b"]) == 2
     assert list(other.entries()) == []
     other.close()
@@ -231,12 +232,12 @@ def test_what_one_writes_the_other_sees(where: str, store: Store) -> None:
 
 def test_an_error_changes_nothing(store: Store) -> None:
     put(store, "a", Document("word"), [Passage(0, 4, "word")])
-    before = (list(store.entries()), store.search(["word"], 5))
+    before = (list(store.entries()), store.search(terms("word"), 5))
     with pytest.raises(InputError):
         put(store, "a", Document("other"), [Passage(0, 5, "other")], vectors=[[math.nan]])
     with pytest.raises(AttributeError):
         put(store, "a", Document("other"), [Passage(0, 5, "other"), None])
-    assert (list(store.entries()), store.search(["word"], 5)) == before
+    assert (list(store.entries()), store.search(terms("word"), 5)) == before
     assert store.check() == []
 
 
@@ -247,7 +248,7 @@ def test_threads(store: Store) -> None:
         try:
             for n in range(10):
                 put(store, f"{mine}-{n}", Document("shared word"), [Passage(0, 11, "shared word")])
-                store.search(["shared"], 10)
+                store.search(terms("shared"), 10)
         except BaseException as error:
             failed.append(error)
 
@@ -257,7 +258,7 @@ def test_threads(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert failed == []
-    assert len(store.search(["shared"], 100)) == 40
+    assert len(store.search(terms("shared"), 100)) == 40
     assert store.check() == []
 
 

@@ -15,10 +15,11 @@ from puna.library.segment import terms
 from puna.library.types import Block, Box, Document, Entry, Mark
 
 _LONGEST = 1000  # bytes of a term; PostgreSQL takes up to 2046, SQLite up to 32768
-# English and Chinese, upper case, accents, digits, punctuation, a tie of full-width forms: whoever cuts these alike, cuts
-# all alike. What an index was made with must be what it is asked with.
+# Whoever cuts this alike, cuts all alike: what an index was made with must be what it is asked with.
 _PROBE = (
     "The U.S. didn't re-elect Müller in 2024, at 3.14 % (e-mail: a_b@example.org); naïve cafés' ＡＢＣ，１２３。"
+    "1,234,567.89 ponies' studies were running; organizations, 23rd, Straße, İstanbul, 한국어의 ไทย ひらがな "
+    "臺灣與珠穆朗瑪峯 "
     "珠穆朗玛峰是世界上最高的山峰，海拔8848.86米；中华人民共和国成立于1949年。研究生命的起源，南京市长江大桥。"
 )
 

@@ -139,7 +139,8 @@ def _units(text: str, pieces: Sequence[_Piece]) -> Iterator[_Unit]:
         begin = piece.start
         for _, end in _ends(text, piece):
             sentence += 1
-            end = marks.match(text, end, piece.end).end()
+            behind = marks.match(text, end, piece.end)
+            end = behind.end() if behind else end
             for match in unit.finditer(text, begin, end):
                 place += 1 + (match.start() - last) // _WHITE
                 last = match.end()

@@ -13,10 +13,13 @@ than one of few, and each database its own scale. T is fitted by maximum likelih
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from puna.library.embedding import Embedder
 from puna.library.segment import query_terms
 from puna.library.types import Hit, Store
+
+if TYPE_CHECKING:
+    from puna.library.embedding import Embedder
 
 PASSAGES = 15  # read for a question
 K = 60  # of reciprocal rank fusion
@@ -39,7 +42,7 @@ class Retrieved:
 
 
 def retrieve(
-    store: Store, question: str, n: int, *, embedder: Embedder | None = None, temperature: float | None = None
+    store: Store, question: str, n: int, *, embedder: "Embedder | None" = None, temperature: float | None = None
 ) -> list[Retrieved]:
     """Give the n best passages for a question, best first; their priors sum to 1.
 

@@ -15,6 +15,7 @@ APPLICATION = 0x50554E41  # "PUNA", in the file's header
 VERSION = 1  # of the tables below
 _WAIT = 60.0  # seconds for another process to end its change; a change is one document
 _AGAIN = 0.02  # seconds between tries where SQLite does not wait itself
+_UNWRITABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 _SEGMENTATION = "segmentation"  # the setting that says how the index was cut
 _TABLES = (
     "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -46,7 +47,7 @@ def opened(path: Path, create: bool) -> sqlite3.Connection:
             _make_folder(path.parent)
         elif not path.is_file():
             raise LibraryError("E-LIBRARY-MISSING", where=path.parent)
-        base = _connected(path, "rwc" if create else "rw")
+        base = _connected(path, "mode=rwc") if create else _readable(path)
         try:
             if _is_new(base, path) and not create:
                 raise LibraryError("E-LIBRARY-MISSING", where=path.parent)
@@ -95,16 +96,36 @@ def _make_folder(folder: Path) -> None:
         sync(each.parent)
 
 
-def _connected(path: Path, mode: str) -> sqlite3.Connection:
+def _readable(path: Path) -> sqlite3.Connection:
+    """Connect for reading, and for writing where that is allowed.
+
+    SQLite keeps two files beside a library in use. Where this user may not make them, and no log is there, nobody is
+    writing now: the file is read as one that does not change. Who starts to write meanwhile is not noticed.
+    """
+    try:
+        return _connected(path, "mode=rw")
+    except sqlite3.OperationalError as error:
+        log = path.with_name(path.name + "-wal")
+        if code_of(error) not in _UNWRITABLE or (log.exists() and log.stat().st_size):
+            raise
+    return _connected(path, "immutable=1")
+
+
+def _connected(path: Path, how: str) -> sqlite3.Connection:
     base = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
+        f"{path.absolute().as_uri()}?{how}",
         uri=True,
         timeout=_WAIT,
         isolation_level=None,
         check_same_thread=False,
     )
-    for setting in ("synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
-        base.execute(f"PRAGMA {setting}")
+    try:
+        for setting in ("synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
+            base.execute(f"PRAGMA {setting}")
+        base.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the first look at the file itself
+    except BaseException:
+        base.close()
+        raise
     return base
 
 

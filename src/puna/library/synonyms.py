@@ -75,11 +75,11 @@ class Synonyms:
         steps = _steps(text)
         found: list[str] = []
         for first in range(len(steps)):
-            node: _Node | None = self._root
+            node = self._root
             for at in range(first, len(steps)):
-                node = node.following.get(steps[at])
-                if node is None:
+                if steps[at] not in node.following:
                     break
+                node = node.following[steps[at]]
                 found += node.others
         return found
 

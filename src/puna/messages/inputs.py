@@ -66,7 +66,7 @@ MESSAGES: dict[str, Message] = {
     "E-SYNONYMS-LINE": Message(
         (
             "{path}, line {line}, is no group of words: {text}",
-            "write at least two, parted by commas, for example: 珠穆朗玛峰, 珠峰, Mount Everest",
+            "write at least two, parted by commas, for example: US, USA, United States",
         ),
         (
             "{path} 第 {line} 行不是一组同义词：{text}",
