@@ -2,13 +2,13 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help ask test lint bench fuzz notebook notebooks FORCE
+.PHONY: help ask test lint bench crash fuzz notebook notebooks FORCE
 
 # Any Python from 3.11 on: make ask PYTHON=/path/to/python3
 PYTHON ?=
 # An index that has torch without CUDA, for Linux: make ask TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# More arguments for pytest, puna bench, JupyterLab or the fuzzer: make test ARGS="tests/rank -x", make fuzz ARGS="--seed 2"
+# More arguments for pytest, puna bench, JupyterLab or the fuzzer: make test ARGS="tests/rank -x", make fuzz ARGS="--seed 2", make crash ARGS=7
 ARGS ?=
 
 VENV := .venv
@@ -22,6 +22,7 @@ help:
 	@echo 'make test   install the development tools as well and run the tests'
 	@echo 'make lint   ruff, mypy and the import contract'
 	@echo 'make fuzz   open 200,000 broken files of every kind; goes on where it was stopped'
+	@echo 'make crash  kill indexing a hundred times, at random moments; nothing may be lost'
 	@echo 'make bench  install other programs into environments of their own and compare speed; writes build/bench'
 	@echo 'make notebook   install JupyterLab as well and open the notebooks'
 	@echo 'make notebooks  execute them all anew, in place'
@@ -48,6 +49,9 @@ lint: $(VENV)/dev.stamp
 
 fuzz: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+crash: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.library.crash 100 $(ARGS)
 
 bench: $(VENV)/plot.stamp
 	@$(BIN)/puna pull > /dev/null

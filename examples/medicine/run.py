@@ -19,7 +19,8 @@ from puna.answer.types import Answers, Source
 from puna.evaluate.choice import best, choose
 from puna.evaluate.choice_rows import ChoiceRow, choice_row
 from puna.evaluate.metrics import exact_match_and_f1
-from puna.evaluate.rows import Fields, data_file, read_rows, sample
+from puna.evaluate.rows import data_file, read_rows, sample
+from puna.tasks.rows import Fields
 from puna.weights.write import write_whole
 
 SHOWN = 3  # questions that are printed

@@ -7,11 +7,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from puna.errors import InputError, KeptError, ModelFileError, PullError, PunaError
+from puna.errors import DocumentError, InputError, KeptError, LibraryError, ModelFileError, PullError, PunaError
 
 if TYPE_CHECKING:
     from puna.answer.reader import Reader, load
     from puna.answer.types import Answer, Answers, Evidence, Ranking, Source
+    from puna.library.cite import Citation, LibraryAnswers
+    from puna.library.library import Library
     from puna.tasks.classify import Classified, Classifier, LabelScore
     from puna.tasks.labels import Example, Label
     from puna.tasks.pipeline import pipeline
@@ -22,6 +24,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "Answer": "puna.answer.types",
     "Answers": "puna.answer.types",
+    "Citation": "puna.library.cite",
     "Classified": "puna.tasks.classify",
     "Classifier": "puna.tasks.classify",
     "Evidence": "puna.answer.types",
@@ -29,6 +32,8 @@ _WHERE = {
     "KeptFolder": "puna.weights.kept_folder",
     "Label": "puna.tasks.labels",
     "LabelScore": "puna.tasks.classify",
+    "Library": "puna.library.library",
+    "LibraryAnswers": "puna.library.cite",
     "Ranking": "puna.answer.types",
     "Reader": "puna.answer.reader",
     "Source": "puna.answer.types",
@@ -38,8 +43,10 @@ _WHERE = {
 __all__ = [
     "Answer",
     "Answers",
+    "Citation",
     "Classified",
     "Classifier",
+    "DocumentError",
     "Evidence",
     "Example",
     "InputError",
@@ -47,6 +54,9 @@ __all__ = [
     "KeptFolder",
     "Label",
     "LabelScore",
+    "Library",
+    "LibraryAnswers",
+    "LibraryError",
     "ModelFileError",
     "PullError",
     "PunaError",

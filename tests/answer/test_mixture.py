@@ -2,10 +2,11 @@
 
 import math
 import random
+from fractions import Fraction
 
 import pytest
 
-from puna.answer.mixture import Window, log_sum, mix
+from puna.answer.mixture import Window, holding, log_sum, mix
 from puna.errors import ModelFileError
 
 
@@ -69,3 +70,88 @@ def test_extreme_log_probabilities_do_not_overflow() -> None:
     assert found["a"] == pytest.approx(1)
     assert nothing == pytest.approx(0)
     assert log_sum([]) == -math.inf
+
+
+def pairs(rng: random.Random, count: int) -> list[tuple[dict[str, float], float, float]]:
+    """Windows as (probabilities of the answers in them, of the refusal, the prior)."""
+    return [
+        ({k: rng.random() for k in rng.sample("abcde", rng.randint(1, 5))}, rng.random(), rng.random() ** 3)
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_weights_equal_every_pair_of_window_and_answer(seed: int) -> None:
+    """Each (window, answer) is a hypothesis of its own beside "none"; weighed exactly, then summed."""
+    raw = pairs(random.Random(seed), 1 + seed % 7)
+    whole = sum(Fraction(prior) for _, _, prior in raw)
+    mass = {
+        (w, key): Fraction(prior) / whole * Fraction(p) / Fraction(refusal)
+        for w, (answers, refusal, prior) in enumerate(raw)
+        for key, p in answers.items()
+    }
+    everything = 1 + sum(mass.values())
+    windows, weights = [window(answers, refusal) for answers, refusal, _ in raw], [prior for _, _, prior in raw]
+    found, nothing = mix(windows, weights)
+    for key in {key for _, key in mass}:
+        want = sum(value for (_, each), value in mass.items() if each == key) / everything
+        assert found[key] == pytest.approx(float(want), rel=1e-12)
+    assert nothing == pytest.approx(float(1 / everything), rel=1e-12)
+    held = holding(windows, weights)
+    for w, value in enumerate(held):
+        want = sum(each for (order, _), each in mass.items() if order == w) / everything
+        assert value == pytest.approx(float(want), rel=1e-12)
+    assert math.fsum([*held, nothing]) == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_it_is_a_mixture_over_windows(seed: int) -> None:
+    """P(answer) = Σ P(window holds it) P(answer | it does): what each window says among its own answers."""
+    raw = pairs(random.Random(seed), 5)
+    windows, weights = [window(answers, refusal) for answers, refusal, _ in raw], [prior for _, _, prior in raw]
+    found, held = mix(windows, weights)[0], holding(windows, weights)
+    for key, value in found.items():
+        parts = (h * a.get(key, 0) / sum(a.values()) for h, (a, _, _) in zip(held, raw, strict=True))
+        assert value == pytest.approx(math.fsum(parts))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_weights_are_no_weights(seed: int) -> None:
+    windows = [window(answers, refusal) for answers, refusal, _ in pairs(random.Random(seed), 7)]
+    assert mix(windows, [1.0] * 7) == mix(windows)
+    for weight in (0.1, 3.0, 1e-300):
+        found, nothing = mix(windows, [weight] * 7)
+        assert found == pytest.approx(mix(windows)[0])
+        assert nothing == pytest.approx(mix(windows)[1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_part_that_stands_twice_is_one_with_both_weights(seed: int) -> None:
+    raw = pairs(random.Random(seed), 4)
+    windows = [window(answers, refusal) for answers, refusal, _ in raw]
+    one = mix([*windows, windows[0]], [0.2, 0.1, 0.4, 0.1, 0.2])
+    other = mix(windows, [0.4, 0.1, 0.4, 0.1])
+    assert one[0] == pytest.approx(other[0])
+    assert one[1] == pytest.approx(other[1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_order_changes_no_bit(seed: int) -> None:
+    rng = random.Random(seed)
+    raw = pairs(rng, 9)
+    windows, weights = [window(answers, refusal) for answers, refusal, _ in raw], [prior for _, _, prior in raw]
+    order = rng.sample(range(9), 9)
+    moved = [windows[n] for n in order], [weights[n] for n in order]
+    assert mix(*moved) == mix(windows, weights)
+    assert holding(*moved) == [holding(windows, weights)[n] for n in order]
+
+
+def test_a_window_of_little_weight_hardly_counts() -> None:
+    raw = pairs(random.Random(1), 4)
+    windows = [window(answers, refusal) for answers, refusal, _ in raw]
+    before, nothing = mix(windows, [0.4, 0.3, 0.2, 0.1])
+    noise = window({"noise": 0.4, "a": 0.1}, 0.1)
+    found, without = mix([*windows, noise], [0.4, 0.3, 0.2, 0.1, 1e-6])
+    assert found.pop("noise") < 1e-5
+    assert found == pytest.approx(before, abs=1e-5)
+    assert without == pytest.approx(nothing, abs=1e-5)

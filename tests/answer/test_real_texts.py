@@ -45,11 +45,10 @@ def check_proof(found: Answers, want: Exhaustive) -> None:
     """The true mass lies between what was found and that with the bound on the rest."""
     proof = found.certificate
     assert proof
-    mass = math.fsum(want.masses) / len(want.masses)
+    mass = math.fsum(prior * each for prior, each in zip(want.priors, want.masses, strict=True))
     assert proof.found <= mass + 1e-6
     assert mass <= proof.found + proof.unvisited + 1e-6
-    outside = math.fsum(1 - each for each in want.masses) / len(want.masses)
-    assert proof.outside <= outside + 1e-6
+    assert proof.outside <= 1 - mass + 1e-6
 
 
 def check_places(found: Answers, want: Exhaustive, sources: list[Source]) -> None:

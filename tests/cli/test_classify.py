@@ -131,7 +131,7 @@ def test_broken_rows_are_told_and_the_rest_is_done(folder: Path) -> None:
 # The command, but that it sends itself a signal when so many rows are kept: no clock decides when that is.
 SIGNALLED = """
 import os, runpy, sys
-from puna.evaluate.partial import Lines
+from puna.tasks.part_file import Lines
 count, number, add = int(sys.argv.pop(1)), int(sys.argv.pop(1)), Lines.add
 def signalled(lines, item):
     add(lines, item)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from puna.errors import InputError
-from puna.evaluate.rows import Fields, QuestionRow, data_file, question_row, read_rows, sample
+from puna.evaluate.rows import QuestionRow, data_file, question_row, read_rows, sample
+from puna.tasks.rows import Fields
 
 GOOD: dict[str, Any] = {
     "id": "a",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puna.tokens.sentences import line_of, sentence_at, sentences
+from puna.tokens.sentences import line_of, sentence_at, sentences, sentences_in
 
 
 def cut(text: str) -> list[str]:
@@ -57,3 +57,18 @@ def test_sentence_of_a_place_and_across_two() -> None:
 
 def test_lines_count_from_one() -> None:
     assert [line_of("a\nb\r\nc", place) for place in (0, 2, 5)] == [1, 2, 3]
+
+
+def test_runs_of_full_stops_are_looked_through_once() -> None:
+    # From every place in them anew, this would be 10¹² steps.
+    for text in ("." * 10**6 + "x", "?!" * 10**6 + "x", '."' + '"' * 10**6 + "x"):
+        assert sentences(text) == ((0, len(text)),)
+
+
+@given(st.text(alphabet="aB .!?。！\n”", max_size=60), st.integers(0, 60), st.integers(0, 60))
+def test_a_part_of_a_text_is_cut_as_if_alone(text: str, start: int, end: int) -> None:
+    end = min(end, len(text))
+    start = min(start, end)
+    if not (start and text[start - 1] in ".!?"):
+        found = [(first - start, last - start) for first, last in sentences_in(text, start, end)]
+        assert found == list(sentences(text[start:end]))

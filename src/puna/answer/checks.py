@@ -1,8 +1,9 @@
 """What a question, a text and candidates must be. Imports nothing heavy: bad input is told before a model is loaded."""
 
+import math
 from collections.abc import Iterable, Sequence
 
-from puna.answer.types import Source
+from puna.answer.types import Excerpt, Source
 from puna.errors import InputError
 
 
@@ -17,6 +18,16 @@ def sources_of(text: str | Source | Iterable[Source]) -> list[Source]:
         if not source.text.strip():
             raise InputError("E-TEXT-EMPTY", name=source.name)
     return found
+
+
+def check_excerpts(sources: Sequence[Source], excerpts: Sequence[Excerpt]) -> None:
+    """Raise InputError for places that the sources have not, and for priors that are none."""
+    for each in excerpts:
+        known = 0 <= each.source < len(sources)
+        if not known or not 0 <= each.start < each.end <= len(sources[each.source].text):
+            raise InputError("E-EXCERPT-RANGE", start=each.start, end=each.end, source=each.source)
+        if not 0 < each.prior < math.inf:
+            raise InputError("E-EXCERPT-PRIOR", value=each.prior)
 
 
 def check(question: str, candidates: Sequence[str] | None) -> None:

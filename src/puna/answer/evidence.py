@@ -43,15 +43,15 @@ def _holds(sentence: Passage, place: Evidence) -> bool:
     return sentence.start < place.end and place.start < sentence.end
 
 
-def occurrences(text: str, wanted: str) -> list[tuple[int, int]]:
-    """List the places of a string in a text, overlapping ones too; words are found whole only."""
+def occurrences(text: str, wanted: str, begin: int = 0, last: int | None = None) -> list[tuple[int, int]]:
+    """List the places of a string in text[begin:last], overlapping ones too; words are found whole only."""
     found: list[tuple[int, int]] = []
-    start = text.find(wanted)
+    start = text.find(wanted, begin, last)
     while start >= 0:
         end = start + len(wanted)
         if not (_joined(text, start) or _joined(text, end)):
             found.append((start, end))
-        start = text.find(wanted, start + 1)
+        start = text.find(wanted, start + 1, last)
     return found
 
 

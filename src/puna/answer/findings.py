@@ -7,10 +7,10 @@ from functools import cached_property
 
 from puna.answer.evidence import evidence
 from puna.answer.groups import Place, grouped
-from puna.answer.mixture import Window, log_sum, mix
+from puna.answer.mixture import Window, holding, log_sum, mix
 from puna.answer.settings import Settings
 from puna.answer.spans import in_one_line, spans_within
-from puna.answer.types import Answer, Certificate, Source, Variant
+from puna.answer.types import Answer, Certificate, Holding, Source, Variant
 from puna.rank.search import Found
 
 _TOLD = 0.001  # least probability of another wording that is told; the search has often seen dozens
@@ -22,7 +22,8 @@ class Look:
 
     scores: log-probability (nats) of each answer that was looked at, its end included, and the pointer's weighed
     opinion where there is one. window: the same, as it counts (normalised, calibrated). places: where the answers
-    stand. found: the search; None for the user's own candidates.
+    stand. found: the search; None for the user's own candidates. weight: how likely the window is beforehand to hold the
+    answer, beside the others (see `mixture`).
     """
 
     source: int
@@ -33,10 +34,16 @@ class Look:
     places: Mapping[str, Sequence[tuple[int, int]]]
     line: str
     found: Found | None
+    weight: float = 1.0
 
     def odds(self, value: float) -> float:
-        """Odds (nats) of a log-probability against the refusal's, before calibration."""
-        return value - (self.found.aside if self.found else 0.0)
+        """Odds (nats) of a log-probability against the refusal's, before calibration; weighed."""
+        return value - self.aside
+
+    @property
+    def aside(self) -> float:
+        """What odds are to be counted against (nats)."""
+        return (self.found.aside if self.found else 0.0) - math.log(self.weight)
 
 
 class Findings:
@@ -49,12 +56,20 @@ class Findings:
 
     @cached_property
     def _mixed(self) -> tuple[dict[str, float], float]:
-        return mix([look.window for look in self.looks]) if self.looks else ({}, 1.0)
+        return mix([look.window for look in self.looks], self._weights) if self.looks else ({}, 1.0)
+
+    @cached_property
+    def _weights(self) -> list[float]:
+        return [look.weight for look in self.looks]
 
     @property
     def no_answer_probability(self) -> float:
         """Probability that the texts hold no answer."""
         return self._mixed[1]
+
+    @cached_property
+    def _holding(self) -> list[float]:
+        return holding([look.window for look in self.looks], self._weights)
 
     @cached_property
     def best(self) -> dict[str, float]:
@@ -110,23 +125,34 @@ class Findings:
             for text, wordings in self.leaders.items()
         )
 
+    def holdings(self, shares: Sequence[Mapping[Place, float]]) -> list[Holding]:
+        """Give what each excerpt holds; `shares`: what it has of the weights of windows."""
+        looks = {(look.source, look.start, look.end): n for n, look in enumerate(self.looks)}
+        found = []
+        for each in shares:
+            seen = [(share, looks[window]) for window, share in each.items() if window in looks]
+            among = math.fsum(self._holding[n] * share / self.looks[n].weight for share, n in seen)
+            alone = holding([self.looks[n].window for _, n in seen], [share for share, _ in seen]) if seen else None
+            found.append(Holding(among, None if alone is None else math.fsum(alone)))
+        return found
+
     def certificate(self) -> Certificate | None:
         """Say what the searches prove; None where candidates were given."""
-        found = [look.found for look in self.looks if look.found]
-        if not found:
+        weighed = [(look.weight, look.found) for look in self.looks if look.found]
+        if not weighed:
             return None
-        count = len(found)
+        found, whole = [f for _, f in weighed], math.fsum(weight for weight, _ in weighed)
         return Certificate(
-            found=math.fsum(f.mass for f in found) / count,
-            unvisited=math.fsum(f.unvisited for f in found) / count,
-            outside=math.fsum(f.outside for f in found) / count,
+            found=math.fsum(weight * f.mass for weight, f in weighed) / whole,
+            unvisited=math.fsum(weight * f.unvisited for weight, f in weighed) / whole,
+            outside=math.fsum(weight * f.outside for weight, f in weighed) / whole,
             exact=self.proven(),
             nodes=sum(f.nodes for f in found),
             passes=sum(f.passes for f in found),
         )
 
     def least(self) -> float:
-        """Odds (nats) of the least probable answer given, by the model's own probabilities, summed over windows."""
+        """Weighed odds (nats) of the least probable answer given, by the model's own probabilities, over all windows."""
         return min((self._odds(text) for text in self.leaders), default=-math.inf)
 
     def proven(self) -> bool:

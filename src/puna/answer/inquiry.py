@@ -1,7 +1,7 @@
 """One question on its way through the windows of its texts."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from puna.answer.evidence import occurrences
@@ -34,7 +34,11 @@ class _StoppedError(Exception):
 
 
 class Inquiry:
-    """A question, what to read for it, and the settings. `done`: how many windows were read."""
+    """A question, what to read for it, and the settings. `done`: how many windows were read.
+
+    weights: how likely each window is beforehand to hold the answer, beside the others; None where the windows are those
+    of whole texts, each as likely. With weights, a source may have parts that no window holds, and nothing there counts.
+    """
 
     def __init__(
         self,
@@ -43,9 +47,10 @@ class Inquiry:
         sources: Sequence[Source],
         settings: Settings,
         pointer: Pointer | None = None,
+        weights: Mapping[Range, float] | None = None,
     ) -> None:
         self._shelf, self._prompts, self._sources, self._settings = shelf, prompts, sources, settings
-        self._pointer = pointer
+        self._pointer, self._weights = pointer, weights
         self._priors: dict[str, float] = {}
         self.done = 0
         shelf.begin()
@@ -79,8 +84,14 @@ class Inquiry:
             scores = dict(zip(candidates, values, strict=True))
             window = self._window(scores, sizes, log_sum(values), refusal)
             text = self._sources[order].text
-            places = {} if start else {each: occurrences(text, each.strip()) for each in candidates}
-            looks.append(Look(order, start, end, scores, window, places, "", None))
+            # Once over a whole text: a long candidate may be cut by every window.
+            whole = (0, len(text)) if self._weights is None else (start, end)
+            places = (
+                {each: occurrences(text, each.strip(), *whole) for each in candidates} if whole[0] == start else {}
+            )
+            looks.append(
+                Look(order, start, end, scores, window, places, "", None, self._weight((order, start, end)))
+            )
         return Findings(self._sources, self._settings, looks)
 
     def explain(self, findings: Findings, stop: Stop) -> dict[str, list[Support]]:
@@ -112,6 +123,9 @@ class Inquiry:
             self.done += 1
             progress(self.done, len(windows))
 
+    def _weight(self, window: Range) -> float:
+        return 1.0 if self._weights is None else self._weights[window]
+
     def _read(self, order: int, start: int, end: int) -> tuple[Prompt, Reading]:
         prompt = self._prompts.about(self._sources[order].text[start:end])
         return prompt, self._shelf.read(prompt.tokens, prompt.cuts)
@@ -134,7 +148,7 @@ class Inquiry:
         """Search a window again, down to odds of `level` (nats); what it knew already is not lost where that stops."""
         if look.found is None or look.odds(look.found.bound) <= level:
             return look
-        found = self._search((look.source, look.start, look.end), stop, level + look.found.aside)
+        found = self._search((look.source, look.start, look.end), stop, level + look.aside)
         return found if found and found.found and found.found.bound <= look.found.bound else look
 
     def _search(self, window: Range, stop: Stop, floor: float = math.inf) -> Look | None:
@@ -169,7 +183,8 @@ class Inquiry:
             if settings.calibration:
                 seen = settings.calibration.apply(seen)
             stands = {answer: places[answer] for answer in scores}
-            look = Look(*window, scores, seen, stands, in_one_line(text[begin:last]), found)
+            line = in_one_line(text[begin:last])
+            look = Look(*window, scores, seen, stands, line, found, self._weight(window))
             if settings.pool or not found.proves(top) or Findings(self._sources, settings, [look]).proven():
                 return look
             top += settings.top

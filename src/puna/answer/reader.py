@@ -10,16 +10,16 @@ from typing import Literal, Unpack
 
 from puna.answer.adapters import SENTIMENT, SHIPPED, TRANSLATOR, Chosen, choose_adapter, pointer_of
 from puna.answer.calibration import Calibration, load_calibration
-from puna.answer.checks import check, sources_of
+from puna.answer.checks import check, check_excerpts, sources_of
 from puna.answer.evidence import explained
 from puna.answer.findings import Findings
-from puna.answer.inquiry import Inquiry, Progress, Stop
+from puna.answer.inquiry import Inquiry, Progress, Range, Stop
 from puna.answer.mixture import log_sum
 from puna.answer.normalise import normalised
 from puna.answer.prompt import WORDINGS, Prompts, Wording, wording_for, wording_of
 from puna.answer.settings import Options, Settings
-from puna.answer.types import Answer, Answers, Coverage, Ranking, Source
-from puna.answer.windows import OVERLAP, room_of, window_size, windows_of
+from puna.answer.types import Answer, Answers, Coverage, Excerpt, Holding, Ranking, Source
+from puna.answer.windows import OVERLAP, room_of, shares_of, summed, window_size, windows_of
 from puna.decode.generate import Generated, generate
 from puna.decode.sampling import Sampling
 from puna.errors import InputError
@@ -172,7 +172,7 @@ class Reader:
         wording = wording_of(source.text for source in sources) if language is None else WORDINGS[language]
         inquiry, windows = self._inquire("", sources, Settings(), wording)
         inquiry.read_ahead(windows, progress or (lambda done, total: None), stop or (lambda: False))
-        return _coverage(sources, windows[: inquiry.done])
+        return _coverage(windows, inquiry.done)
 
     def ask(
         self,
@@ -193,16 +193,58 @@ class Reader:
         adapter's own holds, if it has one.
         Raises InputError for an empty question or text, for empty or doubled candidates and settings out of range.
         """
+        return self._ask(question, sources_of(text), None, candidates, progress, stop, options)[0]
+
+    def ask_excerpts(
+        self,
+        question: str,
+        sources: Sequence[Source],
+        excerpts: Sequence[Excerpt],
+        candidates: Sequence[str] | None = None,
+        *,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+        **options: Unpack[Options],
+    ) -> tuple[Answers, list[Holding]]:
+        """Answer a question from parts of sources, each with its prior, as `ask` does from whole texts.
+
+        Excerpts may overlap: a place in two of them is one place. Those longer than a window are read in several. All are
+        read in the order given, so what is likelier comes first: `stop` leaves out the rest. Also gives for each excerpt
+        how probable it is that the answer stands there. `coverage` counts the characters of excerpts, those of two once.
+        Without an excerpt that has a word there are no answers, and the probability of none is 1. Raises InputError as
+        `ask` does, and for excerpts that are none.
+        """
+        sources = list(sources)
+        check_excerpts(sources, excerpts)
+        return self._ask(question, sources, excerpts, candidates, progress, stop, options)
+
+    def _ask(
+        self,
+        question: str,
+        sources: Sequence[Source],
+        excerpts: Sequence[Excerpt] | None,
+        candidates: Sequence[str] | None,
+        progress: Progress | None,
+        stop: Stop | None,
+        options: Options,
+    ) -> tuple[Answers, list[Holding]]:
         began = time.perf_counter()
         given: Options = {"calibration": self.own_calibration(options.get("normalise", "sum")), **options}
         settings = Settings(**given)
-        sources = sources_of(text)
         check(question, candidates)
         if candidates is not None:
             settings = settings.judging()
         if settings.calibration is not None:
             settings.calibration.check(self.name)
-        inquiry, windows = self._inquire(question, sources, settings)
+        shares: list[dict[Range, float]] = []
+        if excerpts is None:
+            inquiry, windows = self._inquire(question, sources, settings)
+        else:
+            prompts, size = self._prompts(question)
+            shares = shares_of(sources, excerpts, self.tokenizer, size)
+            weights = summed(shares)
+            inquiry = Inquiry(self._shelf, prompts, sources, settings, self._pointer, weights)
+            windows = list(weights)
         report, stop = progress or (lambda done, total: None), stop or (lambda: False)
         if candidates is None:
             findings = inquiry.search(windows, report, stop)
@@ -213,20 +255,22 @@ class Reader:
                 raise KeyboardInterrupt
             if findings.looks:
                 raise InputError("E-MAX-NODES-FEW", value=settings.budget)
-            raise InputError("E-TEXT-NO-WORDS")
+            if excerpts is None:
+                raise InputError("E-TEXT-NO-WORDS")
         answers = findings.answers()
         if settings.why:
             answers = explained(answers, inquiry.explain(findings, stop))
-        return Answers(
+        found = Answers(
             question=question,
             answers=answers,
             no_answer_probability=findings.no_answer_probability,
             model=self.name,
-            coverage=_coverage(sources, windows[: inquiry.done]),
+            coverage=_coverage(windows, inquiry.done),
             certificate=findings.certificate(),
             elapsed_ms=_since(began),
             threshold=settings.threshold,
         )
+        return found, findings.holdings(shares)
 
     def examine(self, question: str, text: str | Source | Iterable[Source], settings: Settings) -> Findings:
         """Search as `ask` does and give what each window said; calibration is fitted to that."""
@@ -312,7 +356,7 @@ class Reader:
 
     def _inquire(
         self, question: str, sources: Sequence[Source], settings: Settings, wording: Wording | None = None
-    ) -> tuple[Inquiry, list[tuple[int, int, int]]]:
+    ) -> tuple[Inquiry, list[Range]]:
         prompts, size = self._prompts(question, wording)
         ranges = [
             (order, start, end)
@@ -322,14 +366,20 @@ class Reader:
         return Inquiry(self._shelf, prompts, sources, settings, self._pointer), ranges
 
 
-def _coverage(sources: Sequence[Source], read: Sequence[tuple[int, int, int]]) -> Coverage:
-    """Count the characters of the windows that were read, those in two windows once."""
+def _coverage(windows: Sequence[Range], done: int) -> Coverage:
+    """Say how much of the windows is in the first `done` of them."""
+    return Coverage(_characters(windows), _characters(windows[:done]), done)
+
+
+def _characters(windows: Sequence[Range]) -> int:
+    """Count the characters of windows, those in several once."""
     known = 0
     reached = (0, 0)
-    for order, start, end in read:
-        known += end - (max(start, reached[1]) if order == reached[0] else start)
-        reached = (order, end)
-    return Coverage(sum(len(source.text) for source in sources), known, len(read))
+    for order, start, end in sorted(windows):
+        begin = max(start, reached[1]) if order == reached[0] else start
+        known += max(end - begin, 0)
+        reached = (order, max(begin, end))
+    return known
 
 
 def _since(began: float) -> float:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from puna.tokens.sentences import sentences
 
-# Scripts written without spaces: every character is a unit of its own.
-_UNSPACED = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+# Scripts written without spaces, as a class of characters: each is a unit of its own.
+UNSPACED = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 # A number keeps its separators ("1,000", "3.5", "12:30"), a word its apostrophe; a hyphen parts two words.
-_UNIT = re.compile(rf"[{_UNSPACED}]|\d+(?:[.,:/]\d+)*|(?:(?![{_UNSPACED}\d])\w)(?:(?![{_UNSPACED}])\w|['’](?=\w))*")
+_UNIT = re.compile(rf"[{UNSPACED}]|\d+(?:[.,:/]\d+)*|(?:(?![{UNSPACED}\d])\w)(?:(?![{UNSPACED}])\w|['’](?=\w))*")
 _POSSESSIVE = re.compile(r"['’]s?$")
-_SPACE_IN_CHINESE = re.compile(rf"(?<=[{_UNSPACED}]) (?=[{_UNSPACED}])")
+_SPACE_IN_CHINESE = re.compile(rf"(?<=[{UNSPACED}]) (?=[{UNSPACED}])")
 _BEFORE = frozenset("$£€¥￥#《〈「『“\"'(（")
 _AFTER = frozenset("%％°‰》〉」』”\"')）")
 
@@ -71,4 +71,4 @@ def _ends(text: str, start: int, end: int, last: int) -> list[int]:
     return ends
 
 
-_is_unspaced = re.compile(rf"[{_UNSPACED}]").match
+_is_unspaced = re.compile(rf"[{UNSPACED}]").match

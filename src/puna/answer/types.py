@@ -23,6 +23,33 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A part of a source to read, and not the rest: sources[source].text[start:end].
+
+    `prior`: how probable it is, before anything is read, that the answer stands there and not in one of the others; up to
+    a factor that all have in common.
+    """
+
+    source: int
+    start: int
+    end: int
+    prior: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """How probable it is that an excerpt holds the answer, now that it was read.
+
+    `probability`: that it stands there, among all excerpts and "nowhere"; those of excerpts, an overlap counted for each
+    by its prior, and `no_answer_probability` sum to 1. `alone`: that the excerpt holds an answer, as if nothing else had
+    been read and whatever its prior; None where it was not read, or has no word that could be an answer.
+    """
+
+    probability: float
+    alone: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A place where an answer stands. `line` counts from 1; `utf16` is the range in UTF-16 units (JavaScript).
 

@@ -1,12 +1,15 @@
 """A long text in overlapping windows, so that nothing is cut: every character stands in at least one."""
 
+import math
 from collections.abc import Sequence
 
+from puna.answer.types import Excerpt, Source
 from puna.tokens.sentences import sentences
 from puna.tokens.tokenizer import Tokenizer
 
 WINDOW = 1024  # tokens of text read at once, less where the model's context is shorter
 OVERLAP = 256  # tokens that neighbouring windows share
+_LEAST = 1e-300  # of a prior, which must stay above 0
 _ROOM = 128  # tokens kept free for an answer, less in a very short context
 
 
@@ -23,6 +26,30 @@ def window_size(context: int, overhead: int) -> int:
 def windows_of(text: str, tokenizer: Tokenizer, size: int) -> list[tuple[int, int]]:
     """Give the windows [start, end) of a text in which it is read, each of at most `size` tokens."""
     return windows(text, tokenizer.token_starts(text), size, min(OVERLAP, size // 4))
+
+
+def shares_of(
+    sources: Sequence[Source], excerpts: Sequence[Excerpt], tokenizer: Tokenizer, size: int
+) -> list[dict[tuple[int, int, int], float]]:
+    """Give for each excerpt its windows (source, start, end) with their shares in its prior: equal ones.
+
+    The highest prior counts as 1, so that no sum of them is too large to be a number.
+    """
+    found, most = [], max((each.prior for each in excerpts), default=1.0)
+    for each in excerpts:
+        text = sources[each.source].text[each.start : each.end]
+        cut = windows_of(text, tokenizer, size)
+        share = max(each.prior / most / len(cut), _LEAST)
+        found.append({(each.source, each.start + start, each.start + end): share for start, end in cut})
+    return found
+
+
+def summed(shares: Sequence[dict[tuple[int, int, int], float]]) -> dict[tuple[int, int, int], float]:
+    """Give the windows of all excerpts with their shares in all priors: one that several have is read once."""
+    found: dict[tuple[int, int, int], list[float]] = {}
+    for window, share in (item for each in shares for item in each.items()):
+        found.setdefault(window, []).append(share)
+    return {window: math.fsum(each) for window, each in found.items()}
 
 
 def windows(text: str, tokens: Sequence[int], size: int, overlap: int) -> list[tuple[int, int]]:

@@ -5,18 +5,28 @@ from pathlib import Path
 import click
 
 from puna.answer.spans import MAX_CHARS, MAX_WORDS
+from puna.cli.ask_from import asking
 from puna.cli.inputs import (
     calibration_option,
     device_option,
     json_option,
     model_option,
     normalise_option,
-    read_sources,
     reader_option,
     share,
 )
 from puna.cli.interrupt import stopping
-from puna.cli.output import print_answers, print_hidden, print_json, print_reading, print_why, progress, warn
+from puna.cli.output import (
+    print_answers,
+    print_hidden,
+    print_json,
+    print_passages,
+    print_reading,
+    print_why,
+    progress,
+    warn,
+)
+from puna.library.retrieve import PASSAGES
 
 
 @click.command(short_help="Answer a question from text, ranked.")
@@ -24,6 +34,8 @@ from puna.cli.output import print_answers, print_hidden, print_json, print_readi
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--text", "texts", multiple=True, help="A text to read; may be given again.")
 @click.option("--file", "more_files", multiple=True, metavar="FILE", help="A file to read; may be given again.")
+@click.option("--library", metavar="WHERE", help="A library to ask: its folder, or postgresql://…")
+@click.option("--passages", type=int, help=f"How many passages of the library to read.  [default: {PASSAGES}]")
 @click.option(
     "--candidate", "candidates", multiple=True, help="An answer to judge, instead of all spans of the text."
 )
@@ -55,6 +67,8 @@ def ask(
     files: tuple[str, ...],
     texts: tuple[str, ...],
     more_files: tuple[str, ...],
+    library: str | None,
+    passages: int | None,
     candidates: tuple[str, ...],
     top: int,
     max_words: int,
@@ -75,9 +89,10 @@ def ask(
 ) -> int:
     """Answer QUESTION from text: every answer ranked, with its probability and its place.
 
-    The text comes from FILEs ("-" is standard input) or --text. Without --candidate every span of the text is a
-    candidate. Ctrl-C ends the search with the best answers so far. Exits 0 if answered, 1 if the text probably holds
-    no answer, 2 on bad input, 130 if it was stopped.
+    The text comes from FILEs ("-" is standard input) or --text, or is that of a library (puna index makes one), of which
+    the passages are read that match best. Without --candidate every span of the text is a candidate. Ctrl-C ends the
+    search with the best answers so far. Exits 0 if answered, 1 if there is probably no answer, 2 on bad input, 130 if it
+    was stopped.
 
     --keep takes up to 4 GiB of the user's cache, 25 MB for each 1,000 tokens with the default model; the text can be
     told from it. puna kept shows it and clears it.
@@ -89,11 +104,12 @@ def ask(
       cat report.txt | puna ask "When did it end?" - --json
       puna ask "Who led the expedition?" --file report.txt --why
       puna ask "Who led the expedition?" --file book.txt --keep
+      puna ask "Who led the expedition?" --library archive.library --keep
       puna ask "Who led the expedition?" --file report.txt --calibration calib.json --max-error 5%
       puna ask "Who led the expedition?" --file report.txt --adapter my-reader
     """
     from puna.answer.calibration import load_calibration
-    from puna.answer.checks import check, sources_of
+    from puna.answer.checks import check
     from puna.answer.settings import Options, Settings
 
     options: Options = {
@@ -114,20 +130,21 @@ def ask(
         settings.judging()
     options["max_error"] = max_error  # without a file: for the adapter's own calibration, if it has one
     check(question, candidates or None)
-    sources = sources_of(read_sources(texts, (*files, *more_files), encoding))
-    import puna
-    from puna.rank.shelf import MEMORY
+    with asking(texts, (*files, *more_files), encoding, library, passages) as ask_it:
+        import puna
+        from puna.rank.shelf import MEMORY
 
-    warn(question)
-    # One question goes to a window once, unless it goes back to it.
-    memory = MEMORY if exact or why else 0
-    reader = puna.load(model, adapter=adapter, device=device, memory=memory, keep=keep)
-    with progress(question) as report, stopping() as stop:
-        found = reader.ask(question, sources, candidates or None, progress=report, stop=stop, **options)
+        warn(question)
+        # One question goes to a window once, unless it goes back to it.
+        memory = MEMORY if exact or why else 0
+        reader = puna.load(model, adapter=adapter, device=device, memory=memory, keep=keep)
+        with progress(question) as report, stopping() as stop:
+            found = ask_it(reader, question, candidates or None, progress=report, stop=stop, **options)
     if as_json:
         print_json(found.to_dict())
     else:
         print_answers(found)
+        print_passages(found)
         print_why(found)
         print_reading(found, stopped=stop())
         if candidates:

@@ -117,7 +117,7 @@ def _many(
     names: Mapping[str, str],
 ) -> bool:
     """Label rows in their order; those that stand in the output's part file are done. Gives whether all are."""
-    from puna.evaluate.partial import Lines
+    from puna.tasks.part_file import Lines
     from puna.weights.write import write_whole
 
     words = _WORDS[language()]

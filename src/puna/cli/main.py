@@ -27,6 +27,8 @@ atexit.register(gc.freeze)
 
 _COMMANDS = (
     "ask",
+    "ask-many",
+    "index",
     "rank",
     "generate",
     "translate",

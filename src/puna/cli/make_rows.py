@@ -80,7 +80,7 @@ def make_rows(
     Example:
       puna make-rows book.txt manual.md notes.jsonl.gz -o rows.jsonl
     """
-    from puna.evaluate.rows import opened
+    from puna.tasks.rows import opened
     from puna.train.make_rows import KINDS, Made
     from puna.train.make_rows import make_rows as rows_of
     from puna.weights.write import writing

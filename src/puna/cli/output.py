@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,8 +15,11 @@ from puna.errors import PunaError
 
 if TYPE_CHECKING:
     from puna.answer.types import Answer, Answers, Evidence
+    from puna.library.cite import FoundPassage
 
 _BAR = 10  # cells of a full probability bar
+_PASSAGES = 5  # shown
+_TOLD = 0.01  # least probability of a passage that is shown
 _SHOWN = 160  # characters of a sentence shown around an answer
 _WORDS = {
     "en": {
@@ -23,9 +27,15 @@ _WORDS = {
         "probability": "probability",
         "place": "place",
         "line": "line {line}, {start}–{end}",
+        "page": "page {page}, {start}–{end}",
         "more": " (+{count} more)",
         "absent": "not word for word in the text",
         "nothing": "not in the text",
+        "nowhere": "not in the library",
+        "passage": "passage",
+        "holds": "holds the answer",
+        "passages": "read {read} characters of {passages} passages in {documents} document(s), {seconds:.1f} s, {model}",
+        "unfound": "no passage of the library has a word of the question",
         "read": "read {read} of {characters} characters in {windows} window(s), {seconds:.1f} s, {model}",
         "reading": "reading",
         "wording": " (+1 wording)",
@@ -44,9 +54,15 @@ _WORDS = {
         "probability": "概率",
         "place": "位置",
         "line": "第 {line} 行，{start}–{end}",
+        "page": "第 {page} 页，{start}–{end}",
         "more": "（另有 {count} 处）",
         "absent": "原文中没有一字不差的出处",
         "nothing": "文中没有答案",
+        "nowhere": "库中没有答案",
+        "passage": "段落",
+        "holds": "含有答案",
+        "passages": "已读 {documents} 篇文档中的 {passages} 段，{read} 字，{seconds:.1f} 秒，{model}",
+        "unfound": "库中没有一段含有问题里的词",
         "read": "共 {characters} 字，已读 {read} 字，{windows} 个窗口，{seconds:.1f} 秒，{model}",
         "reading": "阅读中",
         "wording": "（另有 1 种说法）",
@@ -80,8 +96,11 @@ def print_json(found: dict[str, Any]) -> None:
 
 def print_answers(found: "Answers") -> None:
     """Print a table of answers with their sentences, then the probability that there is none."""
+    from puna.library.cite import LibraryAnswers
+
     words = _WORDS[language(found.question)]
-    several = len({e.source for answer in found.answers for e in answer.evidence}) > 1
+    library = isinstance(found, LibraryAnswers)
+    several = library or len({e.source for answer in found.answers for e in answer.evidence}) > 1
     places = [_place(words, answer, several) for answer in found.answers]
     _table(
         [words["answer"], words["probability"], words["place"]],
@@ -92,8 +111,23 @@ def print_answers(found: "Answers") -> None:
             )
             for rank, (answer, place) in enumerate(zip(found.answers, places, strict=True), 1)
         ]
-        + [(["", words["nothing"], _bar(found.no_answer_probability), ""], "")],
+        + [(["", words["nowhere" if library else "nothing"], _bar(found.no_answer_probability), ""], "")],
     )
+
+
+def print_passages(found: "Answers") -> None:
+    """Print the passages of a library that most probably hold the answer, those of a hundredth or more."""
+    from puna.library.cite import LibraryAnswers
+
+    words = _WORDS[language(found.question)]
+    every = found.passages if isinstance(found, LibraryAnswers) else ()
+    likely = [each for each in every if each.probability >= _TOLD][:_PASSAGES]
+    if likely:
+        rows = [
+            ([str(n), _where(words, each, True), _bar(each.probability)], "") for n, each in enumerate(likely, 1)
+        ]
+        click.echo()
+        _table([words["passage"], words["holds"]], rows)
 
 
 def print_ranking(question: str, answers: "tuple[Answer, ...]") -> None:
@@ -119,17 +153,16 @@ def print_why(found: "Answers") -> None:
 
 def print_reading(found: "Answers", *, stopped: bool) -> None:
     """Say on stderr what was read, and what the search proves."""
+    from puna.library.cite import LibraryAnswers
+
     words = _WORDS[language(found.question)]
     coverage, proof = found.coverage, found.certificate
-    lines = [
-        words["read"].format(
-            read=coverage.read,
-            characters=coverage.characters,
-            windows=coverage.windows,
-            seconds=found.elapsed_ms / 1000,
-            model=found.model,
-        )
-    ]
+    how = {**asdict(coverage), "seconds": found.elapsed_ms / 1000, "model": found.model}
+    lines = [words["read"].format(**how)]
+    if isinstance(found, LibraryAnswers):
+        count = len({each.source for each in found.passages})
+        said = words["passages" if count else "unfound"]
+        lines = [said.format(**how, passages=len(found.passages), documents=count)]
     if stopped:
         lines[0] = words["stopped"].format(read=coverage.read, characters=coverage.characters)
     if proof:
@@ -231,10 +264,21 @@ def _wordings(words: dict[str, str], answer: "Answer") -> str:
 def _place(words: dict[str, str], answer: "Answer", several: bool) -> str:
     if not answer.evidence:
         return words["absent"]
-    first = answer.evidence[0]
-    place = words["line"].format(line=first.line, start=first.start, end=first.end)
     more = words["more"].format(count=len(answer.evidence) - 1) if len(answer.evidence) > 1 else ""
-    return f"{first.source}: {place}{more}" if several else place + more
+    return _where(words, answer.evidence[0], several) + more
+
+
+def _where(words: dict[str, str], place: "Evidence | FoundPassage", several: bool) -> str:
+    """Say where a place is: by its page where it has one, else by its line; a library's files are named from here."""
+    from puna.library.cite import Citation, FoundPassage
+
+    name, page = place.source, None
+    if isinstance(place, Citation | FoundPassage):
+        page = place.page
+        if Path(name).is_absolute() and Path(name).is_relative_to(Path.cwd()):
+            name = str(Path(name).relative_to(Path.cwd()))
+    said = words["page" if page else "line"].format(page=page, line=place.line, start=place.start, end=place.end)
+    return f"{name}: {said}" if several else said
 
 
 def _sentence(places: "tuple[Evidence, ...]") -> str:
@@ -254,7 +298,8 @@ def _sentence(places: "tuple[Evidence, ...]") -> str:
         before = "…" + before[-_SHOWN // 2 :]
     if len(after) > _SHOWN // 2:
         after = after[: _SHOWN // 2] + "…"
-    return f"{before}«{answer}»{after}"
+    headings = getattr(places[0], "headings", ())
+    return f"{' › '.join(headings)}: " * bool(headings) + f"{before}«{answer}»{after}"
 
 
 def _squeezed(text: str) -> str:

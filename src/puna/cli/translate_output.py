@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from puna.errors import InputError
 from puna.evaluate.records import keep_record, kept_records
-from puna.evaluate.rows import Fields
+from puna.tasks.rows import Fields
 
 if TYPE_CHECKING:
     from puna.tasks.translate import Translation, Wanted

@@ -14,7 +14,7 @@ and scores of WinoGrande's sentences only what follows the gap.)
 import re
 from dataclasses import dataclass
 
-from puna.evaluate.rows import Fields
+from puna.tasks.rows import Fields
 
 _HAN = re.compile("[\u4e00-\u9fff]")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from puna.answer.settings import Options
 from puna.evaluate.records import keep_record, kept_records
-from puna.evaluate.rows import Fields, QuestionRow
+from puna.evaluate.rows import QuestionRow
+from puna.tasks.rows import Fields
 
 _BEGINNING = b'{"row": "'  # of every line that is written here
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from puna.errors import InputError
-from puna.evaluate.rows import Fields, objects
+from puna.tasks.rows import Fields, objects
 
 _Record = TypeVar("_Record")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from puna.errors import InputError, shown
-from puna.evaluate.rows import Fields, fields_of, opened
 from puna.tasks.labels import Example, Label, label_of, labels_of
+from puna.tasks.rows import Fields, fields_of, opened
 
 _BOM = b"\xef\xbb\xbf"
 _KINDS = (".txt", ".csv", ".jsonl")

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from puna.errors import InputError
-from puna.evaluate.rows import Fields
+from puna.tasks.rows import Fields
 
 if TYPE_CHECKING:
     from puna.tasks.translate import Translator, Wanted

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from puna.errors import InputError
-from puna.evaluate.rows import opened
 from puna.lab.context import (
     DEPTHS,
     DYNAMIC,
@@ -35,6 +34,7 @@ from puna.llama.device import choose_device
 from puna.llama.load import load
 from puna.llama.model import Llama
 from puna.rank.kept import known_digest
+from puna.tasks.rows import opened
 from puna.tokens.tokenizer import Tokenizer
 from puna.weights.checkpoint import Checkpoint, open_checkpoint
 from puna.weights.kept_folder import KeptFolder, kept_dir

@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from puna.evaluate.rows import Fields, QuestionRow, placed_answers, question_row, read_rows, sample
+from puna.evaluate.rows import QuestionRow, placed_answers, question_row, read_rows, sample
 from puna.lab.study import Setting
+from puna.tasks.rows import Fields
 
 LANGUAGES = ("en", "zh")
 _SQUAD_BACK = 5 / 24  # of the articles of SQuAD's development half: those that Puna's own reader never saw

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from puna.evaluate.rows import opened
 from puna.export.folder import tokenizer_of
 from puna.lab.study import Done, Piece, Setting, Study, Table, Watch
 from puna.llama.attention import Attention
@@ -22,6 +21,7 @@ from puna.llama.model import causal_mask
 from puna.llama.rope import frequencies, rotate, tables
 from puna.llama.rope_config import RopeConfig
 from puna.shapes import Float, Int
+from puna.tasks.rows import opened
 from puna.weights.checkpoint import open_checkpoint
 from puna.weights.identity import model_digest
 from puna.weights.kept_folder import KeptFolder, kept_dir

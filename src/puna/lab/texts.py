@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from puna.evaluate.rows import objects, opened
 from puna.lab.teaching import Batch, counted
+from puna.tasks.rows import objects, opened
 
 END, THEN = 256, 257
 VOCABULARY = 258

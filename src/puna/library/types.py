@@ -2,14 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Vector = Sequence[float] | npt.NDArray[np.float32]
+    Vectors = Sequence[Sequence[float]] | npt.NDArray[np.float32]
 
 Kind = Literal["text", "heading", "table", "row", "code"]
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a document that belongs together: document.text[start:end]. `level`: a heading's, 1 the highest."""
+    """A piece of a document that belongs together: document.text[start:end]. `level`: of a heading, 1 the highest."""
 
     start: int
     end: int
@@ -107,6 +114,9 @@ class Store(Protocol):
     def entry(self, path: str) -> Entry | None:
         """Give what is held of a path."""
 
+    def held(self, document: int) -> Entry:
+        """Give what is held under an id. Raises LibraryError E-LIBRARY-NO-DOCUMENT where it is there no longer."""
+
     def put(
         self,
         path: str,
@@ -114,7 +124,7 @@ class Store(Protocol):
         size: int,
         document: Document,
         passages: Sequence[Passage],
-        vectors: "Sequence[Sequence[float]] | None" = None,
+        vectors: "Vectors | None" = None,
     ) -> None:
         """Add a document or replace the one of that path; durable when this returns."""
 
@@ -127,7 +137,7 @@ class Store(Protocol):
     def search(self, terms: Sequence[str], limit: int) -> list[Hit]:
         """Give the passages that match any of the terms best (BM25, or the store's own ranking), best first."""
 
-    def near(self, vector: Sequence[float], limit: int) -> list[Hit]:
+    def near(self, vector: "Vector", limit: int) -> list[Hit]:
         """Give the passages whose vectors have the greatest inner product with this one, best first."""
 
     def setting(self, key: str) -> str | None:

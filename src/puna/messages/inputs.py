@@ -38,9 +38,40 @@ MESSAGES: dict[str, Message] = {
         ("the candidate {candidate} is given twice", "name each candidate once"),
         ("候选答案 {candidate} 重复了", "每个候选答案只写一次"),
     ),
+    "E-EXCERPT-RANGE": Message(
+        (
+            "there is no excerpt from {start} to {end} of source {source}",
+            "name a source by its number from 0, and characters inside its text",
+        ),
+        (
+            "第 {source} 个来源中没有从 {start} 到 {end} 的摘录",
+            "请用从 0 起的编号指明来源，并给出其文本之内的字符范围",
+        ),
+    ),
+    "E-EXCERPT-PRIOR": Message(
+        ("a prior of {value} makes no sense", "give a finite number above 0, or leave it out"),
+        ("先验概率 {value} 没有意义", "请给出大于 0 的有限数，或不写"),
+    ),
     "E-TOP": Message(
         ("--top is {top}, wanted 1 or more", "--top 5 shows the five best answers"),
         ("--top 是 {top}，应至少为 1", "--top 5 显示最好的五个答案"),
+    ),
+    "E-PASSAGE-SIZE": Message(
+        (
+            "passages of {size} words cannot overlap by {overlap}",
+            "the overlap is at least 1 and at most a quarter of the size",
+        ),
+        ("{size} 词的段落不能重叠 {overlap} 词", "重叠至少为 1，至多为段落大小的四分之一"),
+    ),
+    "E-SYNONYMS-LINE": Message(
+        (
+            "{path}, line {line}, is no group of words: {text}",
+            "write at least two, parted by commas, for example: US, USA, United States",
+        ),
+        (
+            "{path} 第 {line} 行不是一组同义词：{text}",
+            "请写至少两个词，用逗号隔开，例如：珠穆朗玛峰, 珠峰, Mount Everest",
+        ),
     ),
     "E-SPAN-LENGTH": Message(
         ("{option} is {value}, wanted 1 or more", "--max-words 12 and --max-chars 24 are the defaults"),

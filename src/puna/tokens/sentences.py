@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from functools import lru_cache
 
 # A full stop after these does not end a sentence.
@@ -12,8 +13,10 @@ _ABBREVIATIONS = frozenset(
     vols vs e.g i.e a.m p.m jan feb mar apr jun jul aug sep sept oct nov dec
     """.split()
 )
+# Runs of full stops are taken from their beginning and whole, or a long one would be looked through from every place.
 _END = re.compile(
-    r"[。！？；…]+[”’」』）】\"']*|[.!?]+[\"'”’)\]]*(?=\s|$)|\n[^\S\n]*(?=\n)|\n(?=[^\S\n]*(?:[-*#•]|\d+[.)]\s))"
+    r"[。！？；…]+[”’」』）】\"']*|(?<![.!?])[.!?]++[\"'”’)\]]*+(?=\s|$)"
+    r"|\n[^\S\n]*(?=\n)|\n(?=[^\S\n]*(?:[-*#•]|\d+[.)]\s))"
 )
 _LAST_WORD = re.compile(r"[\w.]*\w$")
 _LONGEST_WORD = 64  # characters looked back over for it
@@ -22,15 +25,17 @@ _LONGEST_WORD = 64  # characters looked back over for it
 @lru_cache(maxsize=32)
 def sentences(text: str) -> tuple[tuple[int, int], ...]:
     """Cut a text into sentences [start, end), white space around them left out; nothing else is lost."""
-    found: list[tuple[int, int]] = []
-    start = 0
-    for match in _END.finditer(text):
-        if match[0][0] == "." and not _ends(text, start, match):
+    return tuple(sentences_in(text, 0, len(text)))
+
+
+def sentences_in(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Give the sentences of text[start:end] one by one, as offsets into the text; nothing is kept."""
+    for match in _END.finditer(text, start, end):
+        if match[0][0] == "." and not _ends(text, start, end, match):
             continue
-        _add(found, text, start, match.end())
+        yield from _stripped(text, start, match.end())
         start = match.end()
-    _add(found, text, start, len(text))
-    return tuple(found)
+    yield from _stripped(text, start, end)
 
 
 def sentence_at(text: str, start: int, end: int) -> tuple[int, int]:
@@ -46,10 +51,10 @@ def line_of(text: str, offset: int) -> int:
     return text.count("\n", 0, offset) + 1
 
 
-def _ends(text: str, start: int, match: re.Match[str]) -> bool:
+def _ends(text: str, start: int, end: int, match: re.Match[str]) -> bool:
     """Tell whether a full stop ends a sentence: not after an abbreviation, not before small letters."""
     word = _LAST_WORD.search(text, max(start, match.start() - _LONGEST_WORD), match.start())
-    following = text[match.end() : match.end() + 3].lstrip()
+    following = text[match.end() : min(match.end() + 3, end)].lstrip()
     if not following:
         return True
     if following[0].islower():
@@ -59,8 +64,8 @@ def _ends(text: str, start: int, match: re.Match[str]) -> bool:
     return not (word[0].lower() in _ABBREVIATIONS or (len(word[0]) == 1 and word[0].isupper()) or "." in word[0])
 
 
-def _add(found: list[tuple[int, int]], text: str, start: int, end: int) -> None:
+def _stripped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     piece = text[start:end]
     left = len(piece) - len(piece.lstrip())
     if piece.strip():
-        found.append((start + left, start + len(piece.rstrip())))
+        yield start + left, start + len(piece.rstrip())

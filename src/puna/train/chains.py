@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from puna.errors import InputError
-from puna.evaluate.rows import objects, opened
+from puna.tasks.rows import objects, opened
 from puna.tokens.tokenizer import Tokenizer
 from puna.train.loop import summary
 from puna.train.recipe import Recipe

@@ -13,7 +13,7 @@ from puna.answer.reader import Reader
 from puna.answer.settings import Settings
 from puna.errors import InputError
 from puna.evaluate.metrics import exact_match_and_f1
-from puna.evaluate.partial import Lines
+from puna.tasks.part_file import Lines
 from puna.train.rows import SpanRow
 from puna.weights.write import writing
 

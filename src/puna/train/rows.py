@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from puna.errors import InputError
-from puna.evaluate.rows import Fields, placed_answers, read_rows
+from puna.evaluate.rows import placed_answers, read_rows
+from puna.tasks.rows import Fields
 
 _Row = TypeVar("_Row")
 

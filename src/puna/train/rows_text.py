@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from puna.errors import InputError
-from puna.evaluate.rows import Fields, objects, opened
+from puna.tasks.rows import Fields, objects, opened
 
 _LONGEST_LINE = 1 << 20  # bytes of a line that are read at once; a longer one is cut there
 _LONGEST_PARAGRAPH = 1 << 16  # characters of lines that are joined
