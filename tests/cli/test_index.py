@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from puna.library.store import open_store
 from tests.cli.run import puna
 
 
@@ -142,3 +143,19 @@ def test_vectors_are_kept_and_their_model_remembered(files: Path, tmp_path: Path
     done = puna("index", str(files), "--library", library, "--vectors", str(tmp_path / "absent"))
     assert done.returncode == 2
     assert done.stderr.splitlines()[0].endswith("[E-LIBRARY-EMBEDDER]")
+
+
+def test_synonyms_are_kept_and_bad_ones_refused(files: Path, tmp_path: Path) -> None:
+    library, words = tmp_path / "library", tmp_path / "synonyms.txt"
+    words.write_text("lonely\n", "utf-8")
+    done = puna("index", files, "--library", library, "--synonyms", words)
+    assert done.returncode == 2
+    assert "line 1" in done.stderr
+    assert not library.exists()
+    words.write_text("珠穆朗玛峰, 珠峰\n", "utf-8")
+    done = puna("index", files, "--library", library, "--synonyms", words)
+    assert done.returncode == 0, done.stderr
+    store = open_store(library, create=False)
+    assert [store.held(hit.document).path for hit in store.search(["珠峰"], 5)] == [str(files / "山.md")]
+    store.close()
+    assert puna("index", "--list", "--library", library, "--synonyms", words).returncode == 2
