@@ -22,7 +22,16 @@ from statistics import fmean
 from typing import Any
 
 from retrieval_sets import FOLDED, Library, Question, drawn, rank, read_sets
-from retrieval_systems import InBm25s, InStore, System, own_bm25s, own_tantivy, tantivy_with_terms, variant
+from retrieval_systems import (
+    InBm25s,
+    InStore,
+    System,
+    not_asking,
+    own_bm25s,
+    own_tantivy,
+    tantivy_with_terms,
+    variant,
+)
 
 from puna.library.passages import OVERLAP, SIZE
 from puna.library.segment import query_terms, terms
@@ -44,11 +53,11 @@ SYSTEMS = {
 }
 VARIANTS: dict[str, tuple[str, Callable[[str], list[str]], Callable[[str], list[str]]]] = {
     "bm25s-terms": ("Puna's terms", terms, query_terms),
-    "asked": ("… with the words that ask", terms, terms),
-    "stems": ("… those, and words not stemmed", variant(stems=False), variant(stems=False)),
-    "pairs": ("… those, stemmed; pairs of characters alone", variant("pairs"), variant("pairs")),
-    "singles": ("… those; single characters alone", variant("singles"), variant("singles")),
-    "jieba": ("… those; jieba's words (for searching) instead", variant("words"), variant("words")),
+    "stems": ("words not stemmed", variant(stems=False), not_asking(variant(stems=False))),
+    "asked": ("with the words that ask", terms, terms),
+    "pairs": ("with them, pairs of characters alone", variant("pairs"), variant("pairs")),
+    "singles": ("with them, single characters alone", variant("singles"), variant("singles")),
+    "jieba": ("with them, jieba's words (for searching) instead", variant("words"), variant("words")),
 }
 
 
@@ -161,7 +170,7 @@ def page(found: dict[str, Kept], facts: dict[str, Any], command: str) -> str:
         "",
         "## What makes a term",
         "",
-        "Mean reciprocal rank times 100 in bm25s, one thing changed after another.",
+        "Mean reciprocal rank times 100, in bm25s.",
         "",
         *table({name: found[name] for name in VARIANTS}, {n: v[0] for n, v in VARIANTS.items()}, reciprocal),
         "## How long a passage is",
