@@ -47,8 +47,8 @@ class Mark:
 class Document:
     """A file's text and what it is built of.
 
-    `text` is the file's own for plain text, Markdown, CSV and JSONL (decoded, line ends as they are) and extracted for
-    others. `blocks` do not overlap and rise; what lies between them is white space. `pages`: where each page begins;
+    `text` is the file's own for plain text, Markdown and CSV (decoded, line ends as they are) and extracted for others;
+    of JSONL it holds the strings of each row, line n of the text being line n of the file. `blocks` do not overlap and rise; what lies between them is white space. `pages`: where each page begins;
     empty where the format has none. `marks`: empty where `text` is the file's own, or where a format has no text to
     point into (PDF has `boxes` instead).
     """
