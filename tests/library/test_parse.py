@@ -240,7 +240,7 @@ DOCUMENTS = st.builds(
     ),
     pages=st.just((0, 0, 4)),
     boxes=st.tuples(st.builds(Box, st.just(0), st.just(3), st.integers(1, 3), NUMBER, NUMBER, NUMBER, NUMBER)),
-    marks=st.sampled_from([(), (Mark(0, None), Mark(3, 70_000, "章 one"), Mark(4, 0, "b"))]),
+    marks=st.sampled_from([(), (Mark(0, None), Mark(3, 70_000, "章 one"), Mark(4, 0, "b", 6))]),
 )
 
 

@@ -82,7 +82,7 @@ def _row(found: Extract, line: str, at: int, number: int) -> None:
         for piece in _PIECE.finditer(match[1]):
             original = at + match.start(1) + piece.start()
             if piece[0][0] == "\\":
-                found.add(_plain(json.loads(f'"{piece[0]}"')), original, step=0)
+                found.add(_plain(json.loads(f'"{piece[0]}"')), original, len(piece[0]))
             else:
                 found.add(_plain(piece[0]), original)
     found.close("row")
