@@ -51,6 +51,11 @@ def test_encodings(encoding: str) -> None:
     assert len(found.blocks) == 2
 
 
+def test_traditional_chinese_in_gb18030() -> None:
+    source = "臺灣的玉山是東亞最高的山，海拔三千九百五十二公尺，與雪山、大霸尖山齊名。"
+    assert document(".txt", source.encode("gb18030")).text == source
+
+
 def test_utf_16_of_either_order_and_other_planes() -> None:
     source = "a 😀 中"
     assert document(".txt", b"\xfe\xff" + source.encode("utf-16-be")).text == source
