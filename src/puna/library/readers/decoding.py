@@ -30,7 +30,7 @@ ENCODINGS = {
     **{f"windows-{page}": f"cp{page}" for page in range(1250, 1259)},
 }
 """What pages name, and the codec for it; as browsers do, the larger one where names are used for two."""
-# Of what is not ASCII in Chinese, so much stands in GB2312 (simplified), or so much is one of these (of any kind). Texts of
+# Of what is not ASCII in Chinese, so much stands in GB2312 (simplified), or so much is one of these (any kind). Texts of
 # SQuAD's kind in simplified and traditional Chinese, and classics, have 91 % or 10 % at the least; in Big5, Shift-JIS,
 # Windows-1251 or Latin-1, taken for GB18030, all but some of a few words have less.
 _SIMPLIFIED, _COMMON_SHARE = 0.8, 0.06
