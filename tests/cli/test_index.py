@@ -96,8 +96,8 @@ def test_bad_input(files: Path, tmp_path: Path, arguments: tuple[str, ...], code
 def test_ctrl_c_ends_after_the_document(tmp_path: Path) -> None:
     folder, library = tmp_path / "files", str(tmp_path / "library")
     folder.mkdir()
-    for n in range(400):
-        (folder / f"{n:03}.txt").write_text(f"text {n} " * 2000)
+    for n in range(150):
+        (folder / f"{n:03}.txt").write_text(f"text {n} " * 200)
     command = [sys.executable, "-m", "puna.cli.main", "index", str(folder), "--library", library]
     running = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PUNA_LANG": "en"}
@@ -109,10 +109,10 @@ def test_ctrl_c_ends_after_the_document(tmp_path: Path) -> None:
     assert running.returncode == 130
     assert err.startswith("stopped after ")
     done = int(err.split()[2])
-    assert 3 <= done < 400
+    assert 3 <= done < 150
     assert f"{done} added" in out
     found = json.loads(puna("index", str(folder), "--library", library, "--json").stdout)
-    assert (found["unchanged"], found["added"]) == (done, 400 - done)
+    assert (found["unchanged"], found["added"]) == (done, 150 - done)
 
 
 def _held(library: str) -> int:

@@ -7,7 +7,8 @@ WIDTH = 16
 
 def write_model(folder: Path) -> Path:
     import torch
-    from sentence_transformers import SentenceTransformer, models
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     words = [
@@ -34,6 +35,6 @@ def write_model(folder: Path) -> Path:
         max_position_embeddings=64,
     )
     BertModel(config).save_pretrained(base)
-    transformer = models.Transformer(str(base), max_seq_length=64)
-    SentenceTransformer(modules=[transformer, models.Pooling(WIDTH)], device="cpu").save_pretrained(str(folder))
+    transformer = Transformer(str(base), max_seq_length=64)
+    SentenceTransformer(modules=[transformer, Pooling(WIDTH)], device="cpu").save_pretrained(str(folder))
     return folder

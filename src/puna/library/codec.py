@@ -7,8 +7,10 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import lru_cache
 from hashlib import sha256
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from puna.library.synonyms import Synonyms
 from puna.library.types import Block, Box, Document, Entry, Mark
 
 SYNONYMS = "synonyms"  # the setting that has them, as `Synonyms.text`
+_BLOCK, _BOX, _MARK = (attrgetter(*(each.name for each in fields(kind))) for kind in (Block, Box, Mark))
 _LONGEST = 1000  # bytes of a term; PostgreSQL takes up to 2046, SQLite up to 32768
 # Whoever cuts this alike, cuts all alike: what an index was made with must be what it is asked with.
 _PROBE = (
@@ -51,10 +54,10 @@ def headings_of(raw: bytes) -> list[str]:
 def pack(document: Document) -> tuple[bytes, bytes]:
     """Give a document's text and its structure, each compressed, with a checksum inside."""
     structure = {
-        "blocks": [[b.start, b.end, b.kind, b.level] for b in document.blocks],
+        "blocks": [*map(_BLOCK, document.blocks)],
         "pages": document.pages,
-        "boxes": [[b.start, b.end, b.page, b.left, b.top, b.right, b.bottom] for b in document.boxes],
-        "marks": [[m.start, m.original, m.part] for m in document.marks],
+        "boxes": [*map(_BOX, document.boxes)],
+        "marks": [*map(_MARK, document.marks)],
     }
     text = document.text.encode("utf-8", "surrogatepass")
     return zlib.compress(text), zlib.compress(json.dumps(structure, separators=(",", ":")).encode())

@@ -19,6 +19,8 @@ def told(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _library_error(path, error) from error
+    except UnicodeDecodeError as error:  # SQLite's own message may repeat what is damaged
+        raise LibraryError("E-LIBRARY-DAMAGED", path=path, reason=shown(str(error))) from error
     except OSError as error:
         reason = str(error.strerror or error).lower()
         raise LibraryError("E-LIBRARY-FILE", path=path, reason=reason) from error

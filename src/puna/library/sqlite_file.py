@@ -114,22 +114,16 @@ def _make_folder(folder: Path) -> None:
 def _readable(path: Path) -> sqlite3.Connection:
     """Connect for reading, and for writing where that is allowed.
 
-    SQLite keeps two files beside a library in use. Where it may not make them, nobody else that is as poor can write
-    either: the file is read as one that does not change.
+    SQLite keeps two files beside a library in use. Where this user may not make them, and no log is there, nobody is
+    writing now: the file is read as one that does not change. Who starts to write meanwhile is not noticed.
     """
-    base = _connected(path, "mode=rw")
     try:
-        base.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return _connected(path, "mode=rw")
     except sqlite3.OperationalError as error:
-        base.close()
         log = path.with_name(path.name + "-wal")
         if code_of(error) not in _UNWRITABLE or (log.exists() and log.stat().st_size):
             raise
-        return _connected(path, "immutable=1")
-    except BaseException:
-        base.close()
-        raise
-    return base
+    return _connected(path, "immutable=1")
 
 
 def _connected(path: Path, how: str) -> sqlite3.Connection:
@@ -140,8 +134,13 @@ def _connected(path: Path, how: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    for setting in ("synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
-        base.execute(f"PRAGMA {setting}")
+    try:
+        for setting in ("synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
+            base.execute(f"PRAGMA {setting}")
+        base.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the first look at the file itself
+    except BaseException:
+        base.close()
+        raise
     return base
 
 
