@@ -22,7 +22,16 @@ from statistics import fmean
 from typing import Any
 
 from retrieval_sets import FOLDED, Library, Question, drawn, rank, read_sets
-from retrieval_systems import InBm25s, InStore, System, own_bm25s, own_tantivy, tantivy_with_terms, variant
+from retrieval_systems import (
+    InBm25s,
+    InStore,
+    System,
+    not_asking,
+    own_bm25s,
+    own_tantivy,
+    tantivy_with_terms,
+    variant,
+)
 
 from puna.library.passages import OVERLAP, SIZE
 from puna.library.segment import query_terms, terms
@@ -31,7 +40,7 @@ from puna.library.types import Passage
 
 DEPTH = 24  # passages looked at
 AT = (1, 5, 20)
-SIZES = ((80, 20), (SIZE, OVERLAP), (240, 60), (320, 80))
+SIZES = ((SIZE, OVERLAP), (80, 20), (240, 60), (320, 80))
 READ = (960, 1920)  # units in the first passages, those that a reader would read
 Ranks = list[int | None]
 Kept = dict[str, list[Any]]  # "asked", "data" and "rank" of each question
@@ -44,11 +53,11 @@ SYSTEMS = {
 }
 VARIANTS: dict[str, tuple[str, Callable[[str], list[str]], Callable[[str], list[str]]]] = {
     "bm25s-terms": ("Puna's terms", terms, query_terms),
-    "asked": ("… with the words that ask", terms, terms),
-    "stems": ("… those, and words not stemmed", variant(stems=False), variant(stems=False)),
-    "pairs": ("… those, stemmed; pairs of characters alone", variant("pairs"), variant("pairs")),
-    "singles": ("… those; single characters alone", variant("singles"), variant("singles")),
-    "jieba": ("… those; jieba's words (for searching) instead", variant("words"), variant("words")),
+    "stems": ("words not stemmed", variant(stems=False), not_asking(variant(stems=False))),
+    "asked": ("with the words that ask", terms, terms),
+    "pairs": ("with them, pairs of characters alone", variant("pairs"), variant("pairs")),
+    "singles": ("with them, single characters alone", variant("singles"), variant("singles")),
+    "jieba": ("with them, jieba's words (for searching) instead", variant("words"), variant("words")),
 }
 
 
@@ -134,7 +143,7 @@ def table(found: dict[str, Kept], titles: dict[str, str], measure: Callable[[Ran
 def page(found: dict[str, Kept], facts: dict[str, Any], command: str) -> str:
     """Write the results as Markdown."""
     parted = by_data(found["store"])
-    count = facts["passages"][SIZES.index((SIZE, OVERLAP))]
+    count = facts["passages"][0]
     asked = ", ".join(f"{data} {len(ranks):,}" for data, ranks in parted.items())
     error = max(100 * sqrt(0.25 / len(ranks)) for ranks in parted.values())
     lines = [
@@ -161,9 +170,13 @@ def page(found: dict[str, Kept], facts: dict[str, Any], command: str) -> str:
         "",
         "## What makes a term",
         "",
-        "Mean reciprocal rank times 100 in bm25s, one thing changed after another.",
+        "Mean reciprocal rank times 100, in bm25s.",
         "",
         *table({name: found[name] for name in VARIANTS}, {n: v[0] for n, v in VARIANTS.items()}, reciprocal),
+    ]
+    if sized(1) not in found:
+        return "\n".join(lines)
+    lines += [
         "## How long a passage is",
         "",
         "Recall, mean over the five data sets, when as many of the first passages are taken as make up so many words and "
@@ -184,17 +197,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="keeps what is done")
     parser.add_argument("--limit", type=int, default=1500, help="questions of each data set, drawn at random")
+    parser.add_argument("--sizes", action="store_true", help="measure passages of other sizes, too")
     parser.add_argument("--json", type=Path, help="write all ranks to this file")
     parser.add_argument("--markdown", type=Path, help="write the tables to this file")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     texts, every = read_sets()
     library, questions = Library(texts), drawn(every, given.limit)
-    names = dict.fromkeys([*SYSTEMS, *VARIANTS, *map(sized, range(len(SIZES)))])
+    others = map(sized, range(len(SIZES) if given.sizes else 0))
+    names = dict.fromkeys([*SYSTEMS, *VARIANTS, *others])
     found = {name: measured(name, given.work, library, questions) for name in names}
-    sizes = [sum(map(len, library.cut(*size))) for size in SIZES]
+    sizes = [sum(map(len, library.cut(*size))) for size in (SIZES if given.sizes else ((SIZE, OVERLAP),))]
     facts = {"texts": len(texts), "passages": sizes, "sqlite": sqlite3.sqlite_version}
-    command = f"python bench/retrieval.py WORK --limit {given.limit} --markdown docs/measured-retrieval.md"
+    command = f"python bench/retrieval.py WORK --limit {given.limit}{' --sizes' * given.sizes}"
+    command += " --markdown docs/measured-retrieval.md"
     text = page(found, facts, command)
     print(text)
     if given.json:

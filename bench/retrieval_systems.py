@@ -173,3 +173,13 @@ def variant(run: str = "both", stems: bool = True) -> Cut:
         return found
 
     return cut
+
+
+def not_asking(cut: Cut) -> Cut:
+    """Give of a question's words those that Puna looks for, too, under their stems."""
+
+    def asked(question: str) -> list[str]:
+        wanted = set(query_terms(question))
+        return [word for word in dict.fromkeys(cut(question)) if stemmed(word) in wanted]
+
+    return asked

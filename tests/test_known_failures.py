@@ -1,7 +1,8 @@
 """What broke in other programs, and the tests that hold it off here: files of strangers, and Llama computed wrongly.
 
-The classes are those of public advisories: V1 to V12b of model files, V13 to V18 of templates and prompts. Most have
-their tests where the code is; `CLASSES` names them, and the tests below are those that have no room of their own.
+The classes are those of public advisories: V1 to V12b of model files, V13 to V18 of templates and prompts, V35 to V38 of
+documents. Most have their tests where the code is; `CLASSES` names them, and the tests below are those that have no room
+of their own.
 `PITFALLS` are where implementations of Llama went wrong, with an issue of each.
 """
 
@@ -30,6 +31,7 @@ GGUF, HEADERS, TEMPLATE = "weights/test_gguf_hostile.py", "weights/test_folder.p
 REFUSED = f"{GGUF}::test_refused_under_its_code_without_memory"
 FUZZ = "fuzz/test_fuzz.py::test_broken_files_load_or_are_refused"
 HERE = "test_known_failures.py"
+DOCUMENTS, PARSE = "library/test_hostile_documents.py", "library/test_parse.py"
 CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "V1": ("sizes that wrap in 64 bits", (REFUSED, f"{HEADERS}::test_hostile_headers", FUZZ)),
     "V2": (
@@ -128,6 +130,45 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "V18": ("grammars and expressions of a client", (f"{HERE}::test_no_grammar_is_taken",)),
+    "V35": (
+        "PDFs that loop or take all memory",
+        (
+            f"{DOCUMENTS}::test_pdfs",
+            f"{PARSE}::test_time_has_an_end",
+            f"{PARSE}::test_memory_has_an_end",
+            f"{PARSE}::test_a_process_that_hangs_is_ended",
+            f"{PARSE}::test_a_process_that_has_died_is_replaced",
+        ),
+    ),
+    "V36": (
+        "parsers that run what they find in a file",
+        (
+            f"{DOCUMENTS}::test_pdfs",
+            f"{PARSE}::test_no_file_no_connection_no_process",
+            f"{PARSE}::test_whatever_comes_back_is_an_error_of_ours",
+            f"{PARSE}::test_the_caller_has_no_parser",
+            "test_house.py::test_nothing_runs_code_from_data",
+        ),
+    ),
+    "V37": (
+        "XML that declares entities, or includes files",
+        (
+            f"{DOCUMENTS}::test_archives_and_xml",
+            f"{DOCUMENTS}::test_what_is_refused_for_what_it_holds_shows_nothing_of_other_files",
+        ),
+    ),
+    "V38": (
+        "archives that unpack to too much, names in them that are paths, lines and nesting without end",
+        (
+            f"{DOCUMENTS}::test_archives_and_xml",
+            f"{DOCUMENTS}::test_texts",
+            "library/test_word.py::test_bounds",
+            "library/test_book.py::test_names_are_looked_up_and_lead_nowhere",
+            f"{PARSE}::test_an_archive_in_memory_leaves_no_file",
+            "library/test_walk.py::test_links_that_lead_out_are_told_and_not_followed",
+            "library/test_walk.py::test_loops_of_links_end",
+        ),
+    ),
 }
 
 FAR, LLAMA, FAMILIES = "llama/test_rope_far.py", "oracle/test_llama.py", "oracle/test_families.py"
@@ -227,7 +268,8 @@ PITFALLS: dict[str, tuple[str, ...]] = {
 
 
 def test_every_class_has_its_tests() -> None:
-    assert list(CLASSES) == [f"V{n}" for n in range(1, 13)] + ["V12b"] + [f"V{n}" for n in range(13, 19)]
+    numbers = [*range(1, 13), "12b", *range(13, 19), *range(35, 39)]
+    assert list(CLASSES) == [f"V{number}" for number in numbers]
     for what, tests in (*CLASSES.values(), *PITFALLS.items()):
         assert what
         assert tests

@@ -162,7 +162,18 @@ def test_it_measures_keeps_and_goes_on(tmp_path: Path, data: Path) -> None:
     for needed in ("bm25s", "tantivy", "jieba", "Stemmer"):
         pytest.importorskip(needed)
     environment = {**os.environ, "PUNA_DATA": str(data), "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, str(SCRIPT), "work", "--limit", "3", "--markdown", "page.md", "--json", "ranks.json"]
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        "work",
+        "--limit",
+        "3",
+        "--sizes",
+        "--markdown",
+        "page.md",
+        "--json",
+        "ranks.json",
+    ]
 
     def run() -> str:
         done = subprocess.run(

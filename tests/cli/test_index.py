@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from puna.library.store import open_store
 from tests.cli.run import puna
 
 
@@ -95,8 +96,8 @@ def test_bad_input(files: Path, tmp_path: Path, arguments: tuple[str, ...], code
 def test_ctrl_c_ends_after_the_document(tmp_path: Path) -> None:
     folder, library = tmp_path / "files", str(tmp_path / "library")
     folder.mkdir()
-    for n in range(400):
-        (folder / f"{n:03}.txt").write_text(f"text {n} " * 2000)
+    for n in range(150):
+        (folder / f"{n:03}.txt").write_text(f"text {n} " * 200)
     command = [sys.executable, "-m", "puna.cli.main", "index", str(folder), "--library", library]
     running = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PUNA_LANG": "en"}
@@ -108,10 +109,10 @@ def test_ctrl_c_ends_after_the_document(tmp_path: Path) -> None:
     assert running.returncode == 130
     assert err.startswith("stopped after ")
     done = int(err.split()[2])
-    assert 3 <= done < 400
+    assert 3 <= done < 150
     assert f"{done} added" in out
     found = json.loads(puna("index", str(folder), "--library", library, "--json").stdout)
-    assert (found["unchanged"], found["added"]) == (done, 400 - done)
+    assert (found["unchanged"], found["added"]) == (done, 150 - done)
 
 
 def _held(library: str) -> int:
@@ -142,3 +143,19 @@ def test_vectors_are_kept_and_their_model_remembered(files: Path, tmp_path: Path
     done = puna("index", str(files), "--library", library, "--vectors", str(tmp_path / "absent"))
     assert done.returncode == 2
     assert done.stderr.splitlines()[0].endswith("[E-LIBRARY-EMBEDDER]")
+
+
+def test_synonyms_are_kept_and_bad_ones_refused(files: Path, tmp_path: Path) -> None:
+    library, words = tmp_path / "library", tmp_path / "synonyms.txt"
+    words.write_text("lonely\n", "utf-8")
+    done = puna("index", files, "--library", library, "--synonyms", words)
+    assert done.returncode == 2
+    assert "line 1" in done.stderr
+    assert not library.exists()
+    words.write_text("珠穆朗玛峰, 珠峰\n", "utf-8")
+    done = puna("index", files, "--library", library, "--synonyms", words)
+    assert done.returncode == 0, done.stderr
+    store = open_store(library, create=False)
+    assert [store.held(hit.document).path for hit in store.search(["珠峰"], 5)] == [str(files / "山.md")]
+    store.close()
+    assert puna("index", "--list", "--library", library, "--synonyms", words).returncode == 2

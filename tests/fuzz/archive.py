@@ -5,6 +5,7 @@ import pickletools
 import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 
 from tests.fuzz.choices import Choices
@@ -54,7 +55,7 @@ def break_archive(content: bytes, choices: Choices, break_bytes: Break, break_nu
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             parts = [(entry.filename, archive.read(entry)) for entry in archive.infolist()]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
         raise ValueError("it is broken already") from error
     pickled = next((n for n, (name, _) in enumerate(parts) if name.endswith("data.pkl")), None)
     at, act, packed = choices.below(len(parts) or 1), choices.below(12), zipfile.ZIP_STORED

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from tests.fuzz.archive import break_archive
 from tests.fuzz.choices import Choices
+from tests.fuzz.documents import DOCUMENTS
 from tests.fuzz.forms import Gguf, Json, Pair, Pairs, Raw, dump_json, parse_gguf, parse_json
 from tests.weights.raw_gguf import ARR, STR
 
@@ -175,7 +176,7 @@ class Odd(NamedTuple):
 
 
 Case = dict[str, bytes | Odd]  # file name -> content
-GIVEN = ("model.gguf", "lora.gguf", "given.json")  # a user named these, and may name a link
+GIVEN = ("model.gguf", "lora.gguf", "given.json", *DOCUMENTS)  # a user named these, and may name a link
 LINKS = (
     "../outside/secret.json",
     "../outside/secret.gguf",

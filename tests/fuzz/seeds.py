@@ -21,6 +21,7 @@ from puna.weights.adapter import Adapter, write_adapter
 from puna.weights.gguf import GgufFile
 from puna.weights.gguf_adapter import write_gguf_adapter
 from tests.cli.tiny_file import CHAT, write_tiny
+from tests.fuzz.documents import DOCUMENTS
 from tests.fuzz.forms import Pair, parse_gguf
 from tests.fuzz.models import FAMILIES, ROPES, SIZES, family_gguf, folder_files, meta_files, weights
 from tests.weights.raw_gguf import F32, STR, U32
@@ -165,6 +166,7 @@ def make_seeds() -> list[Seed]:
     beside = {"tokenizer.model": _protobuf(), "chat_template.jinja": MISTRAL_CHAT.encode()}
     tokens = len(_sentence_pieces()[0][0])
     seeds += [Seed(f"meta-{parts}", "model", {**meta_files(tokens, parts), **beside}, 2) for parts in (1, 2)]
+    seeds += [Seed(f"document-{name[6:]}", "document", {name: content}) for name, content in DOCUMENTS.items()]
     return seeds
 
 

@@ -1,5 +1,6 @@
 """Opening files as the commands do, as far as a small model goes: everything that reads them is run once."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,12 @@ from puna.answer.adapters import pointer_of
 from puna.answer.calibration import load_calibration
 from puna.answer.mixture import Window
 from puna.answer.settings import Settings
-from puna.errors import InputError, PunaError
+from puna.errors import DocumentError, InputError, PunaError
+from puna.library.limits import LIMITS
+from puna.library.parse import contents
+from puna.library.readers import read
+from puna.library.readers.refused import Refused
+from puna.library.wire import decode, encode
 from puna.llama.describe import describe, describe_adapter
 from puna.llama.load import load
 from puna.tokens import ranked_files
@@ -20,6 +26,7 @@ from puna.tokens.tokenizer import Tokenizer
 from puna.weights.adapted import AdaptedCheckpoint
 from puna.weights.checkpoint import open_checkpoint
 from puna.weights.gguf_adapter import calibration_of, open_adapter
+from tests.fuzz.documents import DOCUMENTS
 from tests.fuzz.models import SIZES, folder_files
 from tests.fuzz.seeds import RANKS
 
@@ -123,6 +130,21 @@ def open_calibration(folder: Path) -> None:
     _ = settings.threshold, settings.pool
 
 
+def open_document(folder: Path) -> None:
+    """A document, without the process that would bear it: its readers raise nothing but what they refuse by."""
+    for name in DOCUMENTS:
+        path = folder / name
+        if not os.path.lexists(path):
+            continue
+        raw = contents(path)
+        try:
+            found = read(path.suffix, bytearray(raw), LIMITS)
+        except Refused as refused:
+            raise DocumentError(refused.code, **{**refused.parameters, "path": path}) from None
+        if decode(encode(found)) != found:
+            raise AssertionError("it changes on its way")
+
+
 TARGETS: dict[str, Callable[[Path], None]] = {
     "model": open_model,
     "info": open_info,
@@ -130,6 +152,7 @@ TARGETS: dict[str, Callable[[Path], None]] = {
     "adapter": open_adapter_,
     "template": open_template,
     "calibration": open_calibration,
+    "document": open_document,
 }
 
 

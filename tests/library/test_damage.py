@@ -222,7 +222,7 @@ def test_another_way_of_cutting_words_makes_the_index_anew(where: str, monkeypat
     other = "otherwise"
     monkeypatch.setattr(codec, "terms", lambda text: [other + term for term in terms(text)])
     for module in (sqlite_file, postgres_tables):
-        monkeypatch.setattr(module, "segmentation", lambda: "another")
+        monkeypatch.setattr(module, "segmentation", lambda synonyms: "another")
     with pytest.raises(LibraryError) as caught:
         open_store(where, create=False)
     assert caught.value.code == "E-LIBRARY-SEGMENTATION"

@@ -152,7 +152,7 @@ def test_a_document_comes_back_as_it_was(store: Store) -> None:
         (Block(0, 5, "heading", 1), Block(6, len(text), "table")),
         (0, 7),
         (Box(0, 3, 1, 0.1, 1 / 3, 2.5e-17, 700.0),),
-        (Mark(0, None, "ch\0apter.xhtml"), Mark(4, 17)),
+        (Mark(0, None, "ch\0apter.xhtml"), Mark(4, 17), Mark(5, 18, "", 5)),
     )
     put(store, f"/a/{STRANGE}", document, [Passage(0, len(text), text, ("Heading\nof two", STRANGE))])
     (entry,) = store.entries()

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from puna.library.readers.refused import Refused
+from puna.library.types import Document
 from tests.library.files import document, outcome, pieces
 from tests.library.test_html import runs
 
@@ -48,6 +49,11 @@ def test_encodings(encoding: str) -> None:
     found = document(".txt", source.encode(encoding))
     assert found.text == source
     assert len(found.blocks) == 2
+
+
+def test_traditional_chinese_in_gb18030() -> None:
+    source = "臺灣的玉山是東亞最高的山，海拔三千九百五十二公尺，與雪山、大霸尖山齊名。"
+    assert document(".txt", source.encode("gb18030")).text == source
 
 
 def test_utf_16_of_either_order_and_other_planes() -> None:
@@ -104,6 +110,21 @@ def test_a_quote_that_is_never_closed_takes_no_rows_in() -> None:
     assert pieces(document(".csv", source)) == ["a,b", '1,"x', "2,y", "3,z"]
 
 
+def check_marks(found: Document, source: str) -> None:
+    """Every run is a piece of the file, an escape there, or a tab or line end between."""
+    for piece, mark in runs(found):
+        if mark.original is None:
+            assert set(piece) <= {"\t", "\n"}
+            continue
+        there = source[mark.original : mark.original + len(piece) + mark.width - 1]
+        if there[0] == "\\":
+            said = json.loads(f'"{there}"')
+            never = said == "\0" or "\ud800" <= said <= "\udfff"
+            assert piece == ("\ufffd" if never else " " if said in "\r\n" else said)
+        else:
+            assert piece == there
+
+
 VALUE = st.text(st.characters(codec=None, categories=["L", "N", "P", "S", "Zs", "Cc", "Cs"]), max_size=12)
 
 
@@ -140,8 +161,7 @@ def test_strings_of_rows(rows: list[dict[str, object]], escaped: bool) -> None:
         squeezed = "".join("".join(wanted).replace("\0", "\ufffd").split())
         assert "".join(line.split()) == squeezed
     assert all(block.kind == "row" for block in found.blocks)
-    for piece, original, _ in runs(found):
-        assert original is None or source[original] == "\\" or source[original : original + len(piece)] == piece
+    check_marks(found, source)
 
 
 def test_rows_keep_their_lines_and_point_into_the_file() -> None:
@@ -149,8 +169,7 @@ def test_rows_keep_their_lines_and_point_into_the_file() -> None:
     found = document(".jsonl", source)
     assert found.text == "one two 中\n\nx\ty\nbare\n\n"
     assert pieces(found) == ["one two 中", "x\ty", "bare"]
-    for piece, original, _ in runs(found):
-        assert original is None or source[original : original + len(piece)] == piece or source[original] == "\\"
+    check_marks(found, source)
 
 
 @pytest.mark.parametrize("row", ['{"a": "b"', "{'a': 1}", "NaN,", '{"a": "\t"}', "text"])

@@ -1,5 +1,6 @@
 """`puna index`: files become a library that is asked with `puna ask --library`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -42,11 +43,22 @@ _WORDS = {
 @click.option(
     "--vectors", metavar="MODEL", help="Keep vectors too, by this sentence-embedding model: a name or a folder."
 )
+@click.option(
+    "--synonyms",
+    type=click.Path(path_type=Path),
+    help="Words that find each other, a group a line; kept until others are given.",
+)
 @click.option("--list", "listing", is_flag=True, help="List what the library holds.")
 @click.option("--check", "checking", is_flag=True, help="Look the whole library over.")
 @json_option
 def index(
-    paths: tuple[str, ...], library: str, vectors: str | None, listing: bool, checking: bool, as_json: bool
+    paths: tuple[str, ...],
+    library: str,
+    vectors: str | None,
+    synonyms: Path | None,
+    listing: bool,
+    checking: bool,
+    as_json: bool,
 ) -> int:
     """Put files, and all files in folders, into a library; run it again after files have changed.
 
@@ -54,7 +66,8 @@ def index(
     elsewhere stays. Each document is safe on the disk before it counts as done: a run that was killed or stopped by
     Ctrl-C goes on where it was. Files that cannot be read are named and skipped. Several may index and ask at once.
 
-    --vectors is said when a library is made; its model is loaded again on each later run.
+    --vectors is said when a library is made; its model is loaded again on each later run. A line of --synonyms is such as
+    "珠穆朗玛峰, 珠峰, Mount Everest": then a passage with one of them is found by the others, too.
 
     \b
     Fields of the JSON object:
@@ -73,9 +86,12 @@ def index(
     """
     if bool(paths) == (listing or checking) or (listing and checking):
         raise click.UsageError("give PATH..., or --list, or --check")
+    if synonyms and not paths:
+        raise click.UsageError("--synonyms goes with PATH...")
     from puna.library.store import open_store
+    from puna.library.synonyms import Synonyms
 
-    store = open_store(library, create=bool(paths))
+    store = open_store(library, create=bool(paths), synonyms=Synonyms.read(synonyms) if synonyms else None)
     try:
         if listing:
             return _list(store, library, as_json)

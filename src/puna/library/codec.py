@@ -7,13 +7,20 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
+from functools import lru_cache
 from hashlib import sha256
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 from puna.errors import LibraryError, shown
 from puna.library.segment import terms
+from puna.library.synonyms import Synonyms
 from puna.library.types import Block, Box, Document, Entry, Mark
 
+SYNONYMS = "synonyms"  # the setting that has them, as `Synonyms.text`
+_BLOCK, _BOX, _MARK = (attrgetter(*(each.name for each in fields(kind))) for kind in (Block, Box, Mark))
 _LONGEST = 1000  # bytes of a term; PostgreSQL takes up to 2046, SQLite up to 32768
 # Whoever cuts this alike, cuts all alike: what an index was made with must be what it is asked with.
 _PROBE = (
@@ -47,10 +54,10 @@ def headings_of(raw: bytes) -> list[str]:
 def pack(document: Document) -> tuple[bytes, bytes]:
     """Give a document's text and its structure, each compressed, with a checksum inside."""
     structure = {
-        "blocks": [[b.start, b.end, b.kind, b.level] for b in document.blocks],
+        "blocks": [*map(_BLOCK, document.blocks)],
         "pages": document.pages,
-        "boxes": [[b.start, b.end, b.page, b.left, b.top, b.right, b.bottom] for b in document.boxes],
-        "marks": [[m.start, m.original, m.part] for m in document.marks],
+        "boxes": [*map(_BOX, document.boxes)],
+        "marks": [*map(_MARK, document.marks)],
     }
     text = document.text.encode("utf-8", "surrogatepass")
     return zlib.compress(text), zlib.compress(json.dumps(structure, separators=(",", ":")).encode())
@@ -89,9 +96,24 @@ def entry_of(row: tuple[Any, ...]) -> Entry:
     return Entry(number, name_of(path), digest, size, name_of(title), characters, passages)
 
 
-def words_of(text: str, start: int, end: int, headings: Sequence[str]) -> list[str]:
-    """Give the terms that a passage is found by: those of its headings and of its text, as often as they stand there."""
-    return [plain(term) for part in (*headings, text[start:end]) for term in terms(part)]
+def words_of(
+    text: str, start: int, end: int, headings: Sequence[str], synonyms: Synonyms | None = None
+) -> list[str]:
+    """Give the terms that a passage is found by: those of its headings and of its text, as often as they stand there.
+
+    Those that stand for one of them by the library's synonyms come behind.
+    """
+    parts = (*headings, text[start:end])
+    found = [term for part in parts for term in terms(part)]
+    if synonyms is not None:
+        found += [term for part in parts for term in synonyms.others(part)]
+    return [plain(term) for term in found]
+
+
+@lru_cache(maxsize=4)
+def synonyms_of(text: str | None) -> Synonyms | None:
+    """Give the synonyms of a library's setting; None where it has none."""
+    return Synonyms.parse(text, Path(SYNONYMS)) if text else None
 
 
 def wanted(query: Sequence[str]) -> list[str]:
@@ -105,6 +127,6 @@ def plain(term: str) -> str:
     return sha256(raw).hexdigest() if len(raw) > _LONGEST else raw.decode()
 
 
-def segmentation() -> str:
-    """Give what tells apart one way of cutting text into terms from another."""
-    return sha256("\0".join(terms(_PROBE)).encode()).hexdigest()[:16]
+def segmentation(synonyms: str | None) -> str:
+    """Give what tells apart one way of making words of a text, by terms and synonyms, from another."""
+    return sha256("\0".join([*terms(_PROBE), synonyms or ""]).encode()).hexdigest()[:16]

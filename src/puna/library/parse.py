@@ -97,8 +97,8 @@ class Parser:
         """Send a request, if any, and give the kind of the answer and the answer; nothing where it is cut off."""
         most = 4 * self.limits.characters + _PIECE * self.limits.pieces + 8 * self.limits.pages
         with contextlib.suppress(OSError):
-            assert process.stdin  # noqa: S101  pipes were asked for
-            assert process.stdout  # noqa: S101
+            assert process.stdin  # noqa: S101  a pipe was asked for
+            assert process.stdout  # noqa: S101  a pipe was asked for
             if head:
                 process.stdin.write(head)
                 process.stdin.write(raw)
@@ -129,9 +129,9 @@ class Parser:
         with self._clock(self._process):
             kind, _ = self._exchange(self._process, b"", b"")
         if kind != READY:
-            status = "too slow" if self._late else self._process.poll()
+            reason = "it is too slow" if self._late else "it says nothing" if not kind else "it speaks otherwise"
             self.close()
-            raise DocumentError("E-DOCUMENT-READER", reason=status)
+            raise DocumentError("E-DOCUMENT-READER", reason=reason)
         return self._process
 
     @contextlib.contextmanager

@@ -12,10 +12,23 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from puna.errors import InputError, LibraryError
-from puna.library.codec import entry_of, headings_bytes, name_bytes, name_of, pack, sound, unpack, wanted, words_of
+from puna.library.codec import (
+    SYNONYMS,
+    entry_of,
+    headings_bytes,
+    name_bytes,
+    name_of,
+    pack,
+    sound,
+    synonyms_of,
+    unpack,
+    wanted,
+    words_of,
+)
 from puna.library.nearest import nearest, row_of, rows_of
 from puna.library.postgres_check import findings
-from puna.library.postgres_tables import address, connected, literal, quoted, told
+from puna.library.postgres_tables import address, connected, held_synonyms, literal, quoted, told
+from puna.library.synonyms import Synonyms
 from puna.library.types import Document, Entry, Hit, Passage
 
 if TYPE_CHECKING:
@@ -43,11 +56,11 @@ _TERMS = """INSERT INTO puna.terms AS t SELECT * FROM unnest(%s::text[], %s::big
 class PostgresStore:
     """A Store at an address, postgresql://…. Several threads may use one object; one at a time gets in."""
 
-    def __init__(self, where: str, create: bool) -> None:
+    def __init__(self, where: str, create: bool, synonyms: str | None = None) -> None:
         self.where = address(where)
         self._address = where
         self._lock = threading.RLock()
-        self._connection: psycopg.Connection[tuple[Any, ...]] | None = connected(where, create)
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = connected(where, create, synonyms)
 
     def entries(self) -> Iterator[Entry]:
         """See Store. Read in pieces."""
@@ -82,9 +95,14 @@ class PostgresStore:
     ) -> None:
         """See Store. Raises InputError for vectors that do not fit."""
         packed = pack(document)
-        words = [words_of(document.text, p.start, p.end, p.headings) for p in passages]
+        synonyms = synonyms_of(self.setting(SYNONYMS))
+        words = self._words(document, passages, synonyms)
         data = None if vectors is None else rows_of(vectors, len(passages))
         with self._changing(path) as base:
+            # Who changes the synonyms waits for this, and this for them.
+            base.execute("LOCK TABLE puna.documents IN ROW EXCLUSIVE MODE")
+            if held_synonyms(base) is not synonyms:
+                words = self._words(document, passages, held_synonyms(base))
             change = _Change()
             change.drop(base, path)
             facts = (name_bytes(path), digest, size, name_bytes(document.title), len(document.text), len(passages))
@@ -188,6 +206,10 @@ class PostgresStore:
         with self._lock, told(self._address):
             if self._connection is not None:
                 self._connection.close()
+
+    @staticmethod
+    def _words(document: Document, passages: Sequence[Passage], synonyms: Synonyms | None) -> list[list[str]]:
+        return [words_of(document.text, p.start, p.end, p.headings, synonyms) for p in passages]
 
     def _entry(self, row: tuple[Any, ...]) -> Entry:
         with sound(self.where):

@@ -7,7 +7,16 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from puna.errors import LibraryError, shown
-from puna.library.codec import headings_of, segmentation, sound, unpack_text, words_of
+from puna.library.codec import (
+    SYNONYMS,
+    headings_of,
+    segmentation,
+    sound,
+    synonyms_of,
+    unpack_text,
+    words_of,
+)
+from puna.library.synonyms import Synonyms
 
 if TYPE_CHECKING:
     import psycopg
@@ -71,10 +80,10 @@ def told(where: str) -> Iterator[None]:
         raise LibraryError("E-LIBRARY-SERVER", where=address(where), reason=shown(reason, 200)) from error
 
 
-def connected(where: str, create: bool) -> "psycopg.Connection[tuple[Any, ...]]":
+def connected(where: str, create: bool, synonyms: str | None = None) -> "psycopg.Connection[tuple[Any, ...]]":
     """Connect to the library at an address, and make its tables where there are none and `create` says so.
 
-    Raises LibraryError.
+    synonyms: see `open_store`. Raises LibraryError.
     """
     if find_spec("psycopg") is None:
         raise LibraryError("E-LIBRARY-POSTGRES")
@@ -91,7 +100,7 @@ def connected(where: str, create: bool) -> "psycopg.Connection[tuple[Any, ...]]"
                 if not create:
                     raise LibraryError("E-LIBRARY-MISSING", where=address(where))
                 _make(base, where)
-            _check_segmentation(base, where, create)
+            _check_segmentation(base, where, create, synonyms)
         except BaseException:
             base.close()
             raise
@@ -130,18 +139,24 @@ def _make(base: "psycopg.Connection[tuple[Any, ...]]", where: str) -> None:
         if not _is_there(base, where):
             base.execute(_TABLES)
             sql = "INSERT INTO puna.settings VALUES ('version', %s), (%s, %s)"
-            base.execute(sql, (str(VERSION), _SEGMENTATION, segmentation()))
+            base.execute(sql, (str(VERSION), _SEGMENTATION, segmentation(None)))
 
 
-def _check_segmentation(base: "psycopg.Connection[tuple[Any, ...]]", where: str, create: bool) -> None:
-    """Make the index anew where it was cut in another way; who only asks is told."""
-    if _segmentation(base) == segmentation():
+def _check_segmentation(
+    base: "psycopg.Connection[tuple[Any, ...]]", where: str, create: bool, synonyms: str | None
+) -> None:
+    """Make the index anew where its words were made in another way; who only asks is told."""
+    wanted = segmentation(_setting(base, SYNONYMS) if synonyms is None else synonyms)
+    if _setting(base, _SEGMENTATION) == wanted:
         return
     if not create:
         raise LibraryError("E-LIBRARY-SEGMENTATION", where=address(where))
     with base.transaction():
         base.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         base.execute("LOCK TABLE puna.documents IN EXCLUSIVE MODE")
+        if synonyms is not None:
+            sql = "INSERT INTO puna.settings VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+            base.execute(sql, (SYNONYMS, synonyms))
         for (document,) in base.execute("SELECT id FROM puna.documents").fetchall():
             with sound(address(where)):
                 rows = list(indexed(base, document))
@@ -149,7 +164,8 @@ def _check_segmentation(base: "psycopg.Connection[tuple[Any, ...]]", where: str,
                 FROM unnest(%s::bigint[], %s::text[], %s::bigint[]) AS v (id, words, length) WHERE p.id = v.id"""
             base.execute(sql, [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], []])
         base.execute(_COUNTED)
-        base.execute("UPDATE puna.settings SET value = %s WHERE key = %s", (segmentation(), _SEGMENTATION))
+        now = segmentation(_setting(base, SYNONYMS))
+        base.execute("UPDATE puna.settings SET value = %s WHERE key = %s", (now, _SEGMENTATION))
 
 
 def indexed(base: "psycopg.Connection[tuple[Any, ...]]", document: int) -> Iterator[tuple[int, str, int]]:
@@ -157,11 +173,17 @@ def indexed(base: "psycopg.Connection[tuple[Any, ...]]", document: int) -> Itera
     found = base.execute("SELECT text FROM puna.texts WHERE document = %s", (document,)).fetchone()
     text = unpack_text(found[0]) if found else ""
     sql = "SELECT id, start, stop, headings FROM puna.passages WHERE document = %s ORDER BY id"
+    synonyms = held_synonyms(base)
     for row, start, stop, headings in base.execute(sql, (document,)).fetchall():
-        words = words_of(text, start, stop, headings_of(headings))
+        words = words_of(text, start, stop, headings_of(headings), synonyms)
         yield row, literal(words), len(words)
 
 
-def _segmentation(base: "psycopg.Connection[tuple[Any, ...]]") -> str | None:
-    row = base.execute("SELECT value FROM puna.settings WHERE key = %s", (_SEGMENTATION,)).fetchone()
+def held_synonyms(base: "psycopg.Connection[tuple[Any, ...]]") -> Synonyms | None:
+    """Give the library's synonyms."""
+    return synonyms_of(_setting(base, SYNONYMS))
+
+
+def _setting(base: "psycopg.Connection[tuple[Any, ...]]", key: str) -> str | None:
+    row = base.execute("SELECT value FROM puna.settings WHERE key = %s", (key,)).fetchone()
     return None if row is None else str(row[0])

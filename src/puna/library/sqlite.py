@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from puna.errors import InputError, LibraryError
 from puna.library.codec import (
+    SYNONYMS,
     entry_of,
     headings_bytes,
     name_bytes,
     name_of,
     pack,
     sound,
+    synonyms_of,
     unpack,
     unpack_text,
     wanted,
@@ -28,7 +30,8 @@ from puna.library.codec import (
 from puna.library.nearest import nearest, row_of, rows_of
 from puna.library.sqlite_check import findings
 from puna.library.sqlite_errors import told
-from puna.library.sqlite_file import bodies, body, opened, transaction
+from puna.library.sqlite_file import bodies, body, held_synonyms, opened, transaction
+from puna.library.synonyms import Synonyms
 from puna.library.types import Document, Entry, Hit, Passage
 
 if TYPE_CHECKING:
@@ -43,10 +46,10 @@ _ENTRY = "SELECT id, path, digest, size, title, characters, passages FROM docume
 class SqliteStore:
     """A Store in a folder. Several threads may use one object; one at a time gets in."""
 
-    def __init__(self, folder: Path, create: bool) -> None:
+    def __init__(self, folder: Path, create: bool, synonyms: str | None = None) -> None:
         self.path = folder / NAME
         self._lock = threading.RLock()
-        self._base = opened(self.path, create)
+        self._base = opened(self.path, create, synonyms)
 
     def entries(self) -> Iterator[Entry]:
         """See Store. Read in pieces, so that nobody who writes has to wait for who reads this."""
@@ -79,9 +82,12 @@ class SqliteStore:
     ) -> None:
         """See Store. Raises InputError for vectors that do not fit."""
         packed = pack(document)
-        indexed = [body(words_of(document.text, p.start, p.end, p.headings)) for p in passages]
+        synonyms = synonyms_of(self.setting(SYNONYMS))
+        indexed = self._indexed(document, passages, synonyms)
         data = None if vectors is None else rows_of(vectors, len(passages))
         with self._writing() as base:
+            if held_synonyms(base) is not synonyms:  # another process has changed them meanwhile
+                indexed = self._indexed(document, passages, held_synonyms(base))
             self._drop(base, path)
             facts = (name_bytes(path), digest, size, name_bytes(document.title), len(document.text), len(passages))
             new = base.execute("INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?)", facts).lastrowid
@@ -159,6 +165,10 @@ class SqliteStore:
         """See Store. The last one who closes puts the write-ahead log into the file."""
         with self._lock, told(self.path):
             self._base.close()
+
+    @staticmethod
+    def _indexed(document: Document, passages: Sequence[Passage], synonyms: Synonyms | None) -> list[str]:
+        return [body(words_of(document.text, p.start, p.end, p.headings, synonyms)) for p in passages]
 
     def _entry(self, row: tuple[Any, ...]) -> Entry:
         with sound(self.path):

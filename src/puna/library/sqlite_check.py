@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from puna.errors import shown
 from puna.library.codec import headings_of, name_of, unpack, words_of
-from puna.library.sqlite_file import body
+from puna.library.sqlite_file import body, held_synonyms
 
 _MANY = 20  # complaints of a kind are enough
 _ALL = (1 << 64) - 1
@@ -19,7 +19,7 @@ def findings(base: sqlite3.Connection) -> Iterator[str]:
             yield shown(said, 200)
     for table, row, *_ in base.execute("PRAGMA foreign_key_check").fetchmany(_MANY):
         yield f"{table}: row {row} belongs to no document"
-    wanted = 0
+    wanted, synonyms = 0, held_synonyms(base)
     sql = """SELECT id, path, title, characters, passages, text, structure
         FROM documents LEFT JOIN texts ON document = id ORDER BY id"""
     for document, path, title, characters, passages, packed, structure in base.execute(sql):
@@ -39,7 +39,7 @@ def findings(base: sqlite3.Connection) -> Iterator[str]:
             if not 0 <= start <= stop <= len(text):
                 yield f"{name}: passage {row} stands outside its text"
                 continue
-            for place, word in enumerate(words_of(text, start, stop, headings_of(headings))):
+            for place, word in enumerate(words_of(text, start, stop, headings_of(headings), synonyms)):
                 wanted += hash((body([word]), row, place))
         yield from _vectors(base, document, name, [row for row, *_ in found])
     base.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.places USING fts5vocab(main, words, instance)")

@@ -7,8 +7,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from puna.errors import LibraryError
-from puna.library.codec import headings_of, segmentation, sound, unpack_text, words_of
+from puna.library.codec import (
+    SYNONYMS,
+    headings_of,
+    segmentation,
+    sound,
+    synonyms_of,
+    unpack_text,
+    words_of,
+)
 from puna.library.sqlite_errors import code_of, told
+from puna.library.synonyms import Synonyms
 from puna.weights.store import sync
 
 APPLICATION = 0x50554E41  # "PUNA", in the file's header
@@ -37,8 +46,8 @@ _TABLES = (
 _APART = {c: 0xE000 + c for c in range(128) if not (chr(c).isdigit() or chr(c).islower())}
 
 
-def opened(path: Path, create: bool) -> sqlite3.Connection:
-    """Open the library in a file, and make it where there is none and `create` says so.
+def opened(path: Path, create: bool, synonyms: str | None = None) -> sqlite3.Connection:
+    """Open the library in a file, and make it where there is none and `create` says so. synonyms: see `open_store`.
 
     Raises LibraryError, also for a file that is another program's or of a later version; that file is left as it is.
     """
@@ -56,7 +65,7 @@ def opened(path: Path, create: bool) -> sqlite3.Connection:
                 with transaction(base, "BEGIN IMMEDIATE"):
                     if _is_new(base, path):
                         _make(base)
-            _check_segmentation(base, path, create)
+            _check_segmentation(base, path, create, synonyms)
         except BaseException:
             base.close()
             raise
@@ -85,8 +94,14 @@ def body(terms: Iterable[str]) -> str:
 def bodies(base: sqlite3.Connection, document: int, text: str) -> Iterator[tuple[int, str]]:
     """Give (passage, what the index holds of it) of a document. Raises ValueError for damaged headings."""
     rows = base.execute("SELECT id, start, stop, headings FROM passages WHERE document = ?", (document,))
+    synonyms = held_synonyms(base)
     for row, start, stop, headings in rows:
-        yield row, body(words_of(text, start, stop, headings_of(headings)))
+        yield row, body(words_of(text, start, stop, headings_of(headings), synonyms))
+
+
+def held_synonyms(base: sqlite3.Connection) -> Synonyms | None:
+    """Give the library's synonyms."""
+    return synonyms_of(_setting(base, SYNONYMS))
 
 
 def _make_folder(folder: Path) -> None:
@@ -161,28 +176,36 @@ def _wal(base: sqlite3.Connection) -> None:
 def _make(base: sqlite3.Connection) -> None:
     for sql in _TABLES:
         base.execute(sql)
-    base.execute("INSERT INTO settings VALUES (?, ?)", (_SEGMENTATION, segmentation()))
+    base.execute("INSERT INTO settings VALUES (?, ?)", (_SEGMENTATION, segmentation(None)))
     base.execute(f"PRAGMA application_id = {APPLICATION}")
     base.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _check_segmentation(base: sqlite3.Connection, path: Path, create: bool) -> None:
-    """Make the index anew where it was cut in another way; who only asks is told."""
-    if _segmentation(base) == segmentation():
+def _check_segmentation(base: sqlite3.Connection, path: Path, create: bool, synonyms: str | None) -> None:
+    """Make the index anew where its words were made in another way; who only asks is told."""
+    if _is_cut_alike(base, synonyms):
         return
     if not create:
         raise LibraryError("E-LIBRARY-SEGMENTATION", where=path.parent)
     with transaction(base, "BEGIN IMMEDIATE"):
-        if _segmentation(base) == segmentation():
+        if _is_cut_alike(base, synonyms):
             return
+        if synonyms is not None:
+            base.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (SYNONYMS, synonyms))
         base.execute("INSERT INTO words (words) VALUES ('delete-all')")
         for document, packed in base.execute("SELECT document, text FROM texts ORDER BY document"):
             with sound(path):
                 indexed = list(bodies(base, document, unpack_text(packed)))
             base.executemany("INSERT INTO words (rowid, body) VALUES (?, ?)", indexed)
-        base.execute("UPDATE settings SET value = ? WHERE key = ?", (segmentation(), _SEGMENTATION))
+        now = segmentation(_setting(base, SYNONYMS))
+        base.execute("UPDATE settings SET value = ? WHERE key = ?", (now, _SEGMENTATION))
 
 
-def _segmentation(base: sqlite3.Connection) -> str | None:
-    row = base.execute("SELECT value FROM settings WHERE key = ?", (_SEGMENTATION,)).fetchone()
+def _is_cut_alike(base: sqlite3.Connection, synonyms: str | None) -> bool:
+    wanted = segmentation(_setting(base, SYNONYMS) if synonyms is None else synonyms)
+    return _setting(base, _SEGMENTATION) == wanted
+
+
+def _setting(base: sqlite3.Connection, key: str) -> str | None:
+    row = base.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
     return None if row is None else str(row[0])

@@ -28,9 +28,11 @@ class _Node(NamedTuple):
 
 
 class Synonyms:
-    """Groups of words, each with at least two members of which each has a term."""
+    """Groups of words, each with at least two members of which each has a term. `text`: a file that would say so."""
 
     def __init__(self, groups: Iterable[Sequence[str]]) -> None:
+        groups = list(groups)
+        self.text = "".join(f"{', '.join(group)}\n" for group in groups)
         self._root = _Node({}, [])
         for group in groups:
             for member in group:

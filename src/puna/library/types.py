@@ -42,22 +42,24 @@ class Mark:
     """Where extracted text comes from: from text[start] on, up to the next mark, one character is one of the original.
 
     `part`: which file of an archive (an EPUB's chapter); `original`: offset of the character in that file's text, or
-    None for what the reader put between the pieces (line ends, mostly).
+    None for what the reader put between the pieces (line ends, mostly). `width`: characters of the original that
+    text[start] stands for; other than 1 only where a single one stands for several, such as for `&amp;`.
     """
 
     start: int
     original: int | None
     part: str = ""
+    width: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """A file's text and what it is built of.
 
-    `text` is the file's own for plain text, Markdown, CSV and JSONL (decoded, line ends as they are) and extracted for
-    others. `blocks` do not overlap and rise; what lies between them is white space. `pages`: where each page begins;
-    empty where the format has none. `marks`: empty where `text` is the file's own, or where a format has no text to
-    point into (PDF has `boxes` instead).
+    `text` is the file's own for plain text, Markdown and CSV (decoded, line ends as they are) and extracted for others;
+    of JSONL it has the strings in each row, and line n of it is line n of the file. `blocks` do not overlap and rise;
+    what lies between them is white space. `pages`: where each page begins; empty where the format has none. `marks`:
+    empty where `text` is the file's own, or where a format has no text to point into (PDF has `boxes` instead).
     """
 
     text: str

@@ -63,24 +63,24 @@ class _Search:
 
     def _take(self, path: Path, real: Path, *, given: bool = False) -> None:
         """Take a file, or all that is in a folder."""
-        open_folders = [(path, real)]
-        while open_folders:
-            path, real = open_folders.pop()
+        top = path
+        left = [(path, real)]
+        while left:
+            path, real = left.pop()
             if real in self._seen:
                 continue
             try:
                 mode = real.stat().st_mode
                 if stat.S_ISDIR(mode):
                     self._seen.add(real)
-                    given = False  # what is in it was not
-                    open_folders += reversed([(path / name, real / name) for name in self._names(path, real)])
+                    left += reversed([(path / name, real / name) for name in self._names(path, real)])
                     continue
             except OSError as error:
                 self._refuse("E-FILE-READ", path, reason=_reason(error))
                 continue
             if not stat.S_ISREG(mode):
                 self.unknown[""] += 1
-            elif not given and path.suffix.lower() not in KINDS:
+            elif not (given and path is top) and path.suffix.lower() not in KINDS:
                 self.unknown[path.suffix.lower()] += 1
             elif not _is_text(path):
                 self._refuse("E-DOCUMENT-NAME", path)

@@ -29,7 +29,11 @@ def encode(document: Document) -> bytes:
     edges = array("d", (v for b in document.boxes for v in (b.left, b.top, b.right, b.bottom)))
     marks = array(
         "q",
-        (v for m in document.marks for v in (m.start, _NONE if m.original is None else m.original, index[m.part])),
+        (
+            v
+            for m in document.marks
+            for v in (m.start, _NONE if m.original is None else m.original, index[m.part], m.width)
+        ),
     )
     parts = [
         document.text.encode(),
@@ -54,7 +58,7 @@ def decode(data: bytes) -> Document:
     text, title, joined = (str(part, "utf-8") for part in parts[:3])
     blocks, pages, places, edges, marks = (
         _numbers(part, "d" if n == 3 else "q", width)
-        for n, (part, width) in enumerate(zip(parts[3:], (4, 1, 3, 4, 3), strict=True))
+        for n, (part, width) in enumerate(zip(parts[3:], (4, 1, 3, 4, 4), strict=True))
     )
     if 3 * len(edges) != 4 * len(places):
         raise ValueError("boxes")
@@ -66,8 +70,8 @@ def decode(data: bytes) -> Document:
         tuple(pages),
         tuple(Box(*place, *edge) for place, edge in zip(_by(places, 3), _by(edges, 4), strict=True)),
         tuple(
-            Mark(start, None if original == _NONE else original, names[_index(name, names)])
-            for start, original, name in _by(marks, 3)
+            Mark(start, None if original == _NONE else original, names[_index(name, names)], width)
+            for start, original, name, width in _by(marks, 4)
         ),
     )
     _check(document)
@@ -112,5 +116,6 @@ def _check(document: Document) -> None:
         raise ValueError("page")
     if any(not 0 <= block.level < 10 for block in document.blocks):
         raise ValueError("level")
-    if any(mark.original is not None and not 0 <= mark.original < _LONGEST for mark in document.marks):
-        raise ValueError("mark")
+    for mark in document.marks:
+        if not 0 <= (mark.original or 0) < _LONGEST or not 0 < mark.width < _LONGEST:
+            raise ValueError("mark")

@@ -31,7 +31,8 @@ def read(data: bytearray, limits: Limits) -> Document:
         parse_xml(archive.read(_ENCRYPTION), encrypted, limits)
     found = Extract(limits, marks=True)
     folder = posixpath.dirname(container.root)
-    for number in package.spine:
+    # A chapter is read once, however often it is named.
+    for number in dict.fromkeys(package.spine):
         if number not in package.items:
             raise Refused("E-DOCUMENT-DAMAGED", reason=f"chapter {number} is in no list")
         address, kind = package.items[number]

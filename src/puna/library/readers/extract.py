@@ -36,21 +36,21 @@ class Extract:
         self._next: tuple[str, int | None] = ("", -1)  # where the next character stands if it follows the last one
         self._start: int | None = None  # of the open block
 
-    def add(self, text: str, original: int | None = None, *, step: int = 1) -> None:
+    def add(self, text: str, original: int | None = None, width: int | None = None) -> None:
         """Add a piece. `original`: where it stands in the file; None for what does not.
 
-        step: 0 where all of it comes from what stands at `original`, such as an entity.
+        width: of what stands there, where that is not the piece itself, such as a reference to a character.
         """
         if not text:
             return
         if self._with_marks:
-            if step:
+            if width is None:
                 self._mark(self.length, original)
                 self._next = (self.part, None if original is None else original + len(text))
             else:
                 for n in range(len(text)):
                     self._next = ("", -1)
-                    self._mark(self.length + n, original)
+                    self._mark(self.length + n, original, width)
                 self._next = ("", -1)
         self._pieces.append(text)
         self.length += len(text)
@@ -81,9 +81,9 @@ class Extract:
             tuple(self._marks),
         )
 
-    def _mark(self, start: int, original: int | None) -> None:
+    def _mark(self, start: int, original: int | None, width: int = 1) -> None:
         if (self.part, original) == self._next or (original is None is self._next[1]):
             return
-        self._marks.append(Mark(start, original, self.part if original is not None else ""))
+        self._marks.append(Mark(start, original, self.part if original is not None else "", width))
         if len(self._marks) > self.limits.pieces:
             raise Refused("E-DOCUMENT-PIECES", limit=self.limits.pieces)

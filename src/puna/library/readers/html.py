@@ -231,17 +231,17 @@ class _Reader(HTMLParser):
         if text == source:
             self._text(text, at)
             return
-        self._text(text[: len(text) - same], at, step=0)
+        self._text(text[: len(text) - same], at, len(source) - same)
         self._text(text[len(text) - same :], at + len(source) - same)
 
-    def _text(self, text: str, at: int, step: int = 1) -> None:
-        """Add text that stands at `at` in the source."""
+    def _text(self, text: str, at: int, width: int | None = None) -> None:
+        """Add text that stands at `at` in the source; `width`: of a reference to it that stands there instead."""
         if self._in_title:
             self.title.append(text)
         if self._hidden or not text:
             return
-        if not step:
-            self._add(text, at, step=0)
+        if width is not None:
+            self._add(text, at, width)
             return
         done = 0
         for match in (_CODE_WORDS if self._code else _WORDS).finditer(text):
@@ -260,10 +260,10 @@ class _Reader(HTMLParser):
         elif self._space is None:
             self._space = (" ", at if text == " " else None)
 
-    def _add(self, text: str, at: int, step: int = 1) -> None:
+    def _add(self, text: str, at: int, width: int | None = None) -> None:
         if not self._begun:
             bare = text.lstrip()  # no-break and ideographic spaces
-            at += (len(text) - len(bare)) * step
+            at += len(text) - len(bare) if width is None else 0
             if not bare:
                 return
             text = bare
@@ -272,7 +272,7 @@ class _Reader(HTMLParser):
             self._found.open()
             self._begun, self._space = True, None
         self._flush()
-        self._found.add(text, at, step=step)
+        self._found.add(text, at, width)
 
     def _flush(self) -> None:
         if self._space:

@@ -15,7 +15,7 @@ from puna.library.types import Block, Document
 _LINE = re.compile(r"[^\n\r]*(?:\r\n|\n|\r|\Z)")
 _SEPARATORS = ",;\t|"
 # In a row that is valid JSON these are its strings from left to right; one before a colon is a name.
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?', re.ASCII)
+_STRING = re.compile(r'"((?:[^"\\]++|\\.)*+)"(\s*:)?', re.ASCII)
 _PIECE = re.compile(r"[^\\]+|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.", re.ASCII)
 _NEVER = re.compile("[\0\ud800-\udfff]")
 _ROW_ENDS = re.compile(r"[\n\r]")
@@ -82,7 +82,7 @@ def _row(found: Extract, line: str, at: int, number: int) -> None:
         for piece in _PIECE.finditer(match[1]):
             original = at + match.start(1) + piece.start()
             if piece[0][0] == "\\":
-                found.add(_plain(json.loads(f'"{piece[0]}"')), original, step=0)
+                found.add(_plain(json.loads(f'"{piece[0]}"')), original, len(piece[0]))
             else:
                 found.add(_plain(piece[0]), original)
     found.close("row")
