@@ -302,8 +302,8 @@ def archives() -> Iterator[tuple[str, str, bytes, Expected]]:
         nested = zipped({"a.zip": nested, "b.zip": nested})
     yield "DOCX: archives in archives", ".docx", zipped({**word_members(PARAGRAPH), "word/a.zip": nested}), READ
     hostile_names = {
-        "../../../tmp/puna-was-here": "x",
-        "/tmp".replace("tmp", "puna-was-here"): "x",
+        "../../../puna-was-here": "x",
+        "/puna-was-here": "x",
         "C:\\x": "x",
         "a\0b": "x",
     }
