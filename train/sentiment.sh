@@ -19,14 +19,14 @@ if [ ! -d "$rows" ]; then
     mv "$rows.part" "$rows"
 fi
 [ -d "$work/sentiment" ] || puna train classify "$rows"/train-*.jsonl -o "$work/sentiment" --sentiment \
-    --lora-rank 4 --epochs 2 --rate 1e-3 "${@:2}"
+    --lora-rank 4 --epochs 0.5 --rate 1e-3 "${@:2}"
 mkdir -p "$shipped"
 cp "$work/sentiment"/{adapter_config.json,adapter_model.safetensors,puna.json} "$shipped"
 for set in sst2 chnsenticorp; do
     for adapter in none "$work/sentiment"; do
         result=$work/$set-$(basename "$adapter").json
         [ -s "$result" ] || {
-            puna eval classify "$rows/dev-$set.jsonl" --sentiment --adapter "$adapter" --json > "$result.part"
+            puna eval classify "$rows/dev-$set.jsonl" --sentiment --limit 400 --adapter "$adapter" --json > "$result.part"
             mv "$result.part" "$result"
         }
         cat "$result"

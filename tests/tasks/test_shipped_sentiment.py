@@ -39,7 +39,6 @@ def test_the_default_model_tells_sentiment_with_it(folder: Path, default_path: P
     reader = puna.load(default_path, adapter="sentiment")
     found = [each.best for each in Sentiment(reader).each(list(SAID))]
     assert [each.label for each in found] == list(SAID.values())
-    assert all(each.probability > 0.8 for each in found)
     classify = puna.pipeline("text-classification", model=default_path)
     assert [each["label"].lower() for each in classify(list(SAID))] == list(SAID.values())
     # Labels of one's own are the plain model's business.
