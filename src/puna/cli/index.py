@@ -1,5 +1,6 @@
 """`puna index`: files become a library that is asked with `puna ask --library`."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,10 @@ def _index(paths: tuple[str, ...], store: "Store", library: str, vectors: str | 
     from puna.library.indexing import index as index_files
 
     words, model = _WORDS[language()], vectors or store.setting(MODEL)
+    if model and not sys.stderr.isatty():
+        from huggingface_hub.utils.tqdm import disable_progress_bars
+
+        disable_progress_bars()  # theirs, of loading and fetching
     embedder = SentenceEmbedder(model) if model else None
     with counting(words["indexing"], 0) as bar, stopping() as stop:
 
