@@ -12,6 +12,7 @@ from puna.messages import (
     inputs,
     kept,
     lab,
+    mcp,
     models,
     pipelines,
     pull,
@@ -42,4 +43,5 @@ MESSAGES: dict[str, Message] = {
     **bench.MESSAGES,
     **kept.MESSAGES,
     **lab.MESSAGES,
+    **mcp.MESSAGES,
 }
