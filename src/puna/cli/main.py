@@ -47,6 +47,7 @@ _COMMANDS = (
     "info",
     "doctor",
     "kept",
+    "mcp",
     "bench",
     "lab",
 )

@@ -16,6 +16,7 @@ from puna.messages import (
     library,
     library_ask,
     many,
+    mcp,
     models,
     pipelines,
     pull,
@@ -50,4 +51,5 @@ MESSAGES: dict[str, Message] = {
     **library.MESSAGES,
     **library_ask.MESSAGES,
     **many.MESSAGES,
+    **mcp.MESSAGES,
 }
