@@ -45,6 +45,7 @@ _COMMANDS = (
     "info",
     "doctor",
     "kept",
+    "serve",
     "bench",
     "lab",
 )

@@ -15,6 +15,7 @@ from puna.messages import (
     models,
     pipelines,
     pull,
+    serve,
     tasks,
     tokens,
     train,
@@ -42,4 +43,5 @@ MESSAGES: dict[str, Message] = {
     **bench.MESSAGES,
     **kept.MESSAGES,
     **lab.MESSAGES,
+    **serve.MESSAGES,
 }

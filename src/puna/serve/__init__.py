@@ -1,0 +1,1 @@
+"""The service: one model behind HTTP for many people, and the page."""
