@@ -1,7 +1,7 @@
 """What broke in other programs, and the tests that hold it off here: files of strangers, and Llama computed wrongly.
 
-The classes are those of public advisories: V1 to V12b of model files, V13 to V18 of templates and prompts, V35 to V38 of
-documents. Most have their tests where the code is; `CLASSES` names them, and the tests below are those that have no room
+The classes are those of public advisories: V1 to V12b of model files, V13 to V18 of templates and prompts, V19 to V34 of
+services, V35 to V38 of documents. Most have their tests where the code is; `CLASSES` names them, and the tests below are those that have no room
 of their own.
 `PITFALLS` are where implementations of Llama went wrong, with an issue of each.
 """
@@ -32,6 +32,7 @@ REFUSED = f"{GGUF}::test_refused_under_its_code_without_memory"
 FUZZ = "fuzz/test_fuzz.py::test_broken_files_load_or_are_refused"
 HERE = "test_known_failures.py"
 DOCUMENTS, PARSE = "library/test_hostile_documents.py", "library/test_parse.py"
+COMPANY, ENGINE, SECURITY = "serve/test_company.py", "serve/test_engine.py", "serve/test_security.py"
 CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "V1": ("sizes that wrap in 64 bits", (REFUSED, f"{HEADERS}::test_hostile_headers", FUZZ)),
     "V2": (
@@ -130,6 +131,91 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "V18": ("grammars and expressions of a client", (f"{HERE}::test_no_grammar_is_taken",)),
+    "V19": (
+        "other people's text",
+        (f"{COMPANY}::test_no_foreign_text", f"{COMPANY}::test_many_at_once_equal_one_at_a_time"),
+    ),
+    "V20": (
+        "keys of caches that collide",
+        (
+            f"{COMPANY}::test_tenants_share_nothing_that_was_read",
+            "rank/test_shelf.py::test_equals_a_cold_shelf_to_the_last_bit",
+        ),
+    ),
+    "V21": (
+        "times that tell what others have asked, and keys",
+        (
+            f"{COMPANY}::test_tenants_share_nothing_that_was_read",
+            f"{SECURITY}::test_keys_are_compared_in_constant_time",
+        ),
+    ),
+    "V22": ("scores of prompts times the vocabulary", (f"{SECURITY}::test_scores_take_bounded_memory",)),
+    "V23": (
+        "one odd request that ends the engine for all",
+        (
+            f"{ENGINE}::test_one_that_fails_fails_alone",
+            f"{ENGINE}::test_a_call_that_raises_is_told_what",
+            f"{SECURITY}::test_numbers_that_are_none",
+            "serve/test_routes.py::test_refused",
+        ),
+    ),
+    "V24": ("requests that ask for very many", (f"{SECURITY}::test_fan_out_is_one_cost",)),
+    "V25": (
+        "clients that are gone and still computed for",
+        (
+            f"{ENGINE}::test_a_client_that_goes_frees_its_place",
+            f"{ENGINE}::test_a_dropped_call_ends_at_its_next_step",
+            f"{ENGINE}::test_a_text_that_is_dropped_is_not_read_on",
+        ),
+    ),
+    "V26": ("memory that grows with every request", (f"{ENGINE}::test_nothing_is_kept_of_requests",)),
+    "V27": (
+        "answers that depend on who else asks",
+        (
+            f"{COMPANY}::test_many_at_once_equal_one_at_a_time",
+            f"{COMPANY}::test_a_batch_equals_its_members",
+            "native/test_stretches.py::test_same_row_in_any_company",
+        ),
+    ),
+    "V28": (
+        "forms without bounds, hosts that change paths",
+        (f"{SECURITY}::test_floors", f"{SECURITY}::test_foreign_hosts", f"{SECURITY}::test_no_host_and_two_hosts"),
+    ),
+    "V29": (
+        "bodies that are read whole, then found too large; names of uploads",
+        (
+            f"{SECURITY}::test_bodies_are_bounded_before_they_are_parsed",
+            f"{SECURITY}::test_an_old_package_is_refused",
+            f"{SECURITY}::test_upload_names",
+            f"{SECURITY}::test_documents",
+        ),
+    ),
+    "V30": (
+        "large heads, slow clients, forged lines",
+        (
+            f"{SECURITY}::test_large_headers",
+            f"{SECURITY}::test_slow_clients_are_let_go",
+            f"{SECURITY}::test_log_lines_cannot_be_forged",
+        ),
+    ),
+    "V31": (
+        "keys that guard some routes, fields that nobody meant to take",
+        (f"{SECURITY}::test_every_route_needs_a_key", f"{SECURITY}::test_unknown_fields_are_refused"),
+    ),
+    "V32": (
+        "browsers as attackers",
+        (
+            f"{SECURITY}::test_foreign_hosts",
+            f"{SECURITY}::test_foreign_pages",
+            f"{SECURITY}::test_only_json",
+            f"{SECURITY}::test_no_open_door",
+        ),
+    ),
+    "V33": ("addresses from requests that are fetched", (f"{SECURITY}::test_nothing_is_fetched",)),
+    "V34": (
+        "errors that tell addresses and paths",
+        (f"{SECURITY}::test_errors_tell_nothing_of_this_machine", f"{ENGINE}::test_a_stream_that_fails_says_so"),
+    ),
     "V35": (
         "PDFs that loop or take all memory",
         (
@@ -270,6 +356,7 @@ PITFALLS: dict[str, tuple[str, ...]] = {
 def test_every_class_has_its_tests() -> None:
     numbers = [*range(1, 13), "12b", *range(13, 19), *range(35, 39)]
     assert list(CLASSES) == [f"V{number}" for number in numbers]
+    assert list(CLASSES) == [f"V{n}" for n in range(1, 13)] + ["V12b"] + [f"V{n}" for n in range(13, 35)]
     for what, tests in (*CLASSES.values(), *PITFALLS.items()):
         assert what
         assert tests
@@ -388,9 +475,13 @@ LISTENERS = {
 }
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if path.parent.name != "serve" and path.name != "serve.py"],
+    ids=lambda path: path.name,
+)
 def test_nothing_listens(path: Path) -> None:
-    """Puna has no server of tensors; what trains on several processes talks through torch's own, on one machine."""
+    """Puna has no server of tensors, and one of HTTP (serve/); training in several processes goes through torch's own."""
     found = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):

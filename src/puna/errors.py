@@ -72,6 +72,10 @@ class LibraryError(PunaError):
     """A library cannot be opened, read or written."""
 
 
+class ServeError(PunaError):
+    """A request to the service cannot be met, or the service cannot begin."""
+
+
 class KeptError(PunaError):
     """What was read cannot be kept on disk, or not be used again; said as a warning, for it is read anew."""
 

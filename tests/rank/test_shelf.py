@@ -2,6 +2,8 @@
 
 import contextlib
 import random
+import threading
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -320,3 +322,109 @@ def test_empty_sections_are_none() -> None:
     shelf.read_ahead(tokens[:20], [0, 10, 10, 20, 20])
     assert same(opened(shelf, tokens, [0, 10, 10, 20, 20]), plain)
     Shelf(llama).read_ahead(tokens, [0, 0])
+
+
+class TakingTurns:
+    """Views of one shelf in threads of which one runs at a time; turns change in the model's calls and in `wait`."""
+
+    def __init__(self, works: list[Callable[[], object]], rng: random.Random) -> None:
+        self.rng, self.turn, self.left = rng, threading.Condition(), set(range(len(works)))
+        self.now, self.found, self.errors = 0, [None] * len(works), []
+        self.threads = [threading.Thread(target=self.run, args=(n, work)) for n, work in enumerate(works)]
+
+    def run(self, number: int, work: Callable[[], object]) -> None:
+        HERE.number = number
+        self.sleep(number)
+        try:
+            with torch.inference_mode():
+                self.found[number] = work()
+        except Exception as error:
+            self.errors.append(error)
+        with self.turn:
+            self.left.discard(number)
+            self.change()
+
+    def sleep(self, number: int) -> None:
+        with self.turn:
+            self.turn.wait_for(lambda: self.now == number)
+
+    def change(self) -> None:
+        if self.left:
+            self.now = self.rng.choice(sorted(self.left))
+        self.turn.notify_all()
+
+    def step(self) -> None:
+        with self.turn:
+            self.change()
+        self.sleep(HERE.number)
+
+
+HERE = threading.local()
+
+
+def test_views_that_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random turns of three readers over common beginnings: to the last bit what a cold shelf gives."""
+    rng, puna = random.Random(5), model()
+    plain = Llama.read
+    turns: list[TakingTurns] = []
+    monkeypatch.setattr(Llama, "read", lambda self, *given: (turns and turns[0].step()) or plain(self, *given))
+    shelf = Shelf(puna, memory=1 << 16)
+    beginnings = [[[rng.randrange(97) for _ in range(40)] for _ in range(2)] for _ in range(2)]
+
+    def reader(prompts: list[list[list[int]]], salt: bytes) -> Callable[[], object]:
+        def work() -> list[bool]:
+            view = shelf.beside(salt=salt, wait=turns[0].step)
+            found = []
+            for sections in prompts:
+                one = opened(view, *joined(sections))
+                turns[0].step()
+                found.append((sections, one.hidden.clone(), score(one, CANDIDATES, end=END)))
+            view.close()
+            return found
+
+        return work
+
+    for _ in range(4):
+        works = []
+        for n in range(3):
+            prompts = [[*rng.choice(beginnings), [rng.randrange(97) for _ in range(5)]] for _ in range(3)]
+            works.append(reader(prompts, b"other" if n == 2 else b""))
+        turns[:] = [TakingTurns(works, rng)]
+        for thread in turns[0].threads:
+            thread.start()
+        for thread in turns[0].threads:
+            thread.join()
+        assert turns[0].errors == []
+        every = [each for found in turns.pop().found for each in found]
+        for sections, hidden, scores in every:
+            cold = opened(Shelf(puna), *joined(sections))
+            assert torch.equal(cold.hidden, hidden)
+            assert all(torch.equal(a, b) for a, b in zip(score(cold, CANDIDATES, end=END), scores, strict=True))
+    assert not shelf._lent
+    assert not shelf._being_read
+
+
+def test_what_two_views_need_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, puna, read_tokens = random.Random(1), model(), []
+    plain, turns = Llama.read, []
+    monkeypatch.setattr(
+        Llama,
+        "read",
+        lambda self, tokens, cache: (
+            read_tokens.append(len(tokens)) or turns[0].step() or plain(self, tokens, cache)
+        ),
+    )
+    shelf, text = Shelf(puna), list(range(10, 60))
+
+    def reader(question: int, salt: bytes = b"") -> Callable[[], object]:
+        return lambda: opened(shelf.beside(salt=salt, wait=turns[0].step), [*text, question], [20, 50]).length
+
+    for works, want in (([reader(1), reader(2)], 52), ([reader(3, b"other"), reader(4)], 52)):
+        read_tokens.clear()
+        turns[:] = [TakingTurns(works, rng)]
+        for thread in turns[0].threads:
+            thread.start()
+        for thread in turns[0].threads:
+            thread.join()
+        assert turns[0].errors == []
+        assert sum(read_tokens) == want

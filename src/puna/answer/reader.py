@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -135,6 +136,13 @@ class Reader:
             model.take_notes(pointer.notes)
         self.examples, self._calibration, self._plain = examples, calibration, plain
         self._shelf = Shelf(model, memory=memory, files=files)
+
+    def over(self, shelf: Shelf) -> "Reader":
+        """Give this reader with another shelf and that shelf's model: the same weights. It is its own `plain`."""
+        other = copy(self)
+        other.__dict__.pop("plain", None)
+        other.model, other._shelf, other._plain = shelf.model, shelf, None
+        return other
 
     @cached_property
     def plain(self) -> "Reader":

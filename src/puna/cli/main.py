@@ -48,6 +48,7 @@ _COMMANDS = (
     "doctor",
     "kept",
     "mcp",
+    "serve",
     "bench",
     "lab",
 )

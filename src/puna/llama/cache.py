@@ -113,6 +113,12 @@ class Cache:
         self._notes[: whole(length)] = notes
         self.length = length
 
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copy the keys and values of `length` slots from `source` on to `target` on: multiples of 32, no overlap."""
+        size = whole(length)
+        for store in self.stores:
+            store[:, :, target : target + size] = store[:, :, source : source + size]
+
     def share(self) -> "Cache":
         """Give a cache that goes on behind this one's tokens, in its memory until it needs more: one at a time."""
         other = copy(self)

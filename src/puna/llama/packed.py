@@ -6,6 +6,7 @@ to the last bit whatever is scored with it.
 
 from collections.abc import Sequence
 from ctypes import byref, c_int64
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,14 @@ from puna.weights.checkpoint import Checkpoint
 FEW = 3  # of model.h: a chain of up to so many tokens is multiplied row by row
 _LINES = 8  # tables of rotations kept, where they depend on a job's length
 _EXACT = frozenset({"Q4_0", "Q4_1", "Q8_0", "BF16"})  # types of which the packed form always keeps every bit
+
+
+class Stretch(NamedTuple):
+    """Tokens from position `start` on of a text whose position 0 is the cache's slot `base`, a multiple of 32."""
+
+    base: int
+    start: int
+    tokens: Sequence[int]
 
 
 def engine_for(config: LlamaConfig, dtype: torch.dtype | None) -> Engine | None:
@@ -138,6 +147,32 @@ class Packed:
             count, slots, cache.capacity, mask is None, *(t.data_ptr() if t.numel() else None for t in tensors)
         )
         _check(self.engine.kernels.puna_forward(byref(self._model), byref(given), torch.get_num_threads()))
+        return x
+
+    def stretches(self, given: Sequence[Stretch], cache: Cache) -> Float[Tensor, "T D"]:
+        """Read on in several texts of one cache in one pass; the cache's own length is neither used nor changed.
+
+        A token's row is what it is in any company and however its text was cut: it is never multiplied as a few rows are.
+        """
+        tokens = torch.tensor([token for each in given for token in each.tokens])
+        positions = torch.cat([torch.arange(each.start, each.start + len(each.tokens)) for each in given])
+        bases = torch.cat([torch.full((len(each.tokens),), each.base) for each in given])
+        places = (bases + positions).int()
+        if int(places.max()) >= cache.capacity:
+            raise ValueError(f"slot {int(places.max())} of {cache.capacity}")
+        cos, sin, _, lows = self._line(int(positions.max()) + 1, cache.span)
+        cos, sin = cos[positions].contiguous(), sin[positions].contiguous()
+        x, low, high = self.embed(tokens), (lows[positions] + bases).int(), places + 1
+        tensors = (x, cos, sin, *cache.stores, places, low, high)
+        given_pass = Pass(
+            len(tokens),
+            int(high.max()),
+            cache.capacity,
+            False,
+            *(t.data_ptr() for t in tensors),
+            *(None, None, None),
+        )
+        _check(self.engine.kernels.puna_forward(byref(self._model), byref(given_pass), torch.get_num_threads()))
         return x
 
     def embed(self, tokens: Int[Tensor, " T"]) -> Float[Tensor, "T D"]:

@@ -20,6 +20,7 @@ from puna.messages import (
     models,
     pipelines,
     pull,
+    serve,
     tasks,
     tokens,
     train,
@@ -52,4 +53,5 @@ MESSAGES: dict[str, Message] = {
     **library_ask.MESSAGES,
     **many.MESSAGES,
     **mcp.MESSAGES,
+    **serve.MESSAGES,
 }

@@ -2,7 +2,8 @@
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from itertools import pairwise
 
 import torch
@@ -36,6 +37,25 @@ class Shelf:
         self._used: set[Chain] = set()  # by the present question
         self._open: Reading | None = None
         self._block = model.new_cache(1).nbytes
+        self._lent: set[Chain] = set()  # an open reading goes on in their memory
+        self._lends: Chain = ()  # the one of them that this view's does
+        self._being_read: list[Chain] = []
+        self._salt = b""
+        self._wait: Callable[[], None] | None = None
+
+    def beside(self, *, salt: bytes = b"", wait: Callable[[], None] | None = None) -> "Shelf":
+        """Give another view of this shelf, for questions that take turns: what is kept is common, readings are not.
+
+        Only one view is at work at a time, and turns change only inside the model's calls and in `wait`, which a view
+        calls while another one reads what it needs, too. Views with different salts find nothing of each other's.
+        """
+        other = copy(self)
+        other._open, other._lends, other._used, other._salt, other._wait = None, (), set(), salt, wait
+        return other
+
+    def close(self) -> None:
+        """End the open reading; what is kept stays."""
+        self._close()
 
     @property
     def nbytes(self) -> int:
@@ -53,7 +73,11 @@ class Shelf:
         """Read a prompt whose sections end at `cuts` (rising, inside the prompt) and at its end; empty ones are none."""
         tokens, cuts = list(tokens), _ends(cut for cut in cuts if cut < len(tokens))
         self._close()
-        cache = self._sections(tokens, cuts, len(tokens)).share()
+        chain = _chain(tokens, cuts, self._salt)
+        cache = self._sections(tokens, cuts, chain, len(tokens)).share()
+        if self._kept.get(chain) is not None and chain not in self._lent:
+            self._lent.add(chain)
+            self._lends = chain
         self._open = Reading(self.model, cache, tokens[cache.length :])
         return self._open
 
@@ -62,29 +86,41 @@ class Shelf:
         """Read the sections of a prompt that end at `cuts`, for what will stand behind them."""
         self._close()
         if cuts := _ends(cuts):
-            self._sections(list(tokens), cuts, cuts[-1])
+            self._sections(list(tokens), cuts, _chain(tokens, cuts, self._salt), cuts[-1])
 
     def _close(self) -> None:
         """End the open reading, so that it cannot pass for another of the same length, nor hold memory."""
         if self._open is not None:
             self._open.close()
             self._open = None
+        self._lent.discard(self._lends)
+        self._lends = ()
 
-    def _sections(self, tokens: list[int], cuts: list[int], end: int) -> Cache:
+    def _sections(self, tokens: list[int], cuts: list[int], chain: Chain, end: int) -> Cache:
         """Give the cache of the sections up to the last cut, with room behind them for a prompt up to `end`."""
         length = cuts[-1] if cuts else 0
         capacity = whole(length + max(end - length, _REST) + ROWS)
-        chain = _chain(tokens, cuts)
+        while self._wait and self._comes(chain):
+            self._wait()
         kept = self._kept.get(chain)
-        if kept is None or kept.capacity < capacity:
-            kept = self._read(tokens, cuts, chain, capacity)
-        if cuts:
+        if kept is None or kept.capacity < capacity or chain in self._lent:
+            self._being_read.append(chain)
+            try:
+                kept = self._read(tokens, cuts, chain, capacity)
+            finally:
+                self._being_read.remove(chain)
+        if cuts and chain not in self._lent:
             self._kept.pop(chain, None)
             self._kept[chain] = kept
             self._used.add(chain)
         if self._files:
             self._files.touch(chain)
         return kept
+
+    def _comes(self, chain: Chain) -> bool:
+        """Tell whether another view is reading more of what this chain begins with than is kept."""
+        most = max((_shared(other, chain) for other in self._being_read), default=0)
+        return most > max((_shared(other, chain) for other in self._kept), default=0)
 
     def _read(self, tokens: list[int], cuts: list[int], chain: Chain, capacity: int) -> Cache:
         """Make a cache of the sections: from memory as far as another prompt shares them, from disk, or by reading."""
@@ -129,11 +165,11 @@ def _ends(cuts: Iterable[int]) -> list[int]:
     return list(dict.fromkeys(cut for cut in cuts if cut > 0))
 
 
-def _chain(tokens: Sequence[int], cuts: Sequence[int]) -> Chain:
-    """Give, for each section, a digest of it and of all before it: equal only for equal tokens and cuts."""
+def _chain(tokens: Sequence[int], cuts: Sequence[int], salt: bytes = b"") -> Chain:
+    """Give, for each section, a digest of it and of all before it: equal only for equal tokens, cuts and salts."""
     found: list[bytes] = []
     for start, end in pairwise((0, *cuts)):
-        before = found[-1] if found else b""
+        before = found[-1] if found else salt
         found.append(hashlib.sha256(before + array("q", tokens[start:end]).tobytes()).digest())
     return tuple(found)
 

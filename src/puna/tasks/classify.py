@@ -101,6 +101,7 @@ class Classifier:
         prior: bool | None = None,
         wordings: Mapping[str, LabelWording] = WORDINGS,
         plain: bool = True,
+        shelf: Shelf | None = None,
     ) -> None:
         check_threshold(threshold)
         self.labels = labels_of(labels, 1 if multi else 2)
@@ -109,7 +110,7 @@ class Classifier:
         self._reader, self._wordings = reader.plain if plain else reader, wordings
         self.model = self._reader.name
         self.prior = self._reader.trained != "classify" if prior is None else prior
-        self._shelf = Shelf(self._reader.model)  # keeps the heads
+        self._shelf = shelf or Shelf(self._reader.model)  # keeps the heads
         self._prompts: dict[str, LabelPrompts] = {}
         self._priors: dict[str, list[float]] = {}
 
