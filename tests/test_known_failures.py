@@ -1,8 +1,8 @@
 """What broke in other programs, and the tests that hold it off here: files of strangers, and Llama computed wrongly.
 
 The classes are those of public advisories: V1 to V12b of model files, V13 to V18 of templates and prompts, V19 to V34 of
-services, V35 to V38 of documents. Most have their tests where the code is; `CLASSES` names them, and the tests below are those that have no room
-of their own.
+services, V35 to V38 of documents. Most have their tests where the code is; `CLASSES` names them, and the tests below are
+those that have no room of their own.
 `PITFALLS` are where implementations of Llama went wrong, with an issue of each.
 """
 
