@@ -354,9 +354,8 @@ PITFALLS: dict[str, tuple[str, ...]] = {
 
 
 def test_every_class_has_its_tests() -> None:
-    numbers = [*range(1, 13), "12b", *range(13, 19), *range(35, 39)]
+    numbers = [*range(1, 13), "12b", *range(13, 39)]
     assert list(CLASSES) == [f"V{number}" for number in numbers]
-    assert list(CLASSES) == [f"V{n}" for n in range(1, 13)] + ["V12b"] + [f"V{n}" for n in range(13, 35)]
     for what, tests in (*CLASSES.values(), *PITFALLS.items()):
         assert what
         assert tests
@@ -469,7 +468,7 @@ LISTENERS = {
     "asyncio",
     "multiprocessing.connection",
     "multiprocessing.managers",
-    "ray",
+    "ray",  # its cluster for questions in bulk is bound to the loopback interface, as tests/tasks/test_ask_ray.py sees
     "zmq",
     "grpc",
 }
@@ -477,11 +476,18 @@ LISTENERS = {
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in MODULES if path.parent.name != "serve" and path.name != "serve.py"],
+    [
+        path
+        for path in MODULES
+        if path.parent.name != "serve" and path.name not in ("serve.py", "ask_ray.py", "ray_cluster.py")
+    ],
     ids=lambda path: path.name,
 )
 def test_nothing_listens(path: Path) -> None:
-    """Puna has no server of tensors, and one of HTTP (serve/); training in several processes goes through torch's own."""
+    """Puna has no server of tensors, and one of HTTP (serve/); training in several processes goes through torch's own.
+
+    Questions in bulk may go through Ray, whose cluster is of this machine alone unless one is named.
+    """
     found = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):

@@ -54,6 +54,7 @@ def ask_on_ray(
     `workers`: how many hold the model; None for one on each machine, and two at least.
     Raises InputError where the cluster fails, and what loading the model or asking raises in a worker.
     """
+    how = how.from_anywhere()
     for alone in (False, True):
         if run.done < len(run.rows):
             # Each time anew: actors of blocks that failed may live on, with the CPUs, until their driver has gone.

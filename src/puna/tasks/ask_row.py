@@ -1,7 +1,7 @@
 """One row of many asked: a line of JSON in, a line of JSON out."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,15 @@ class How:
     options: Options
     library: str | None = None
     passages: int = PASSAGES
+
+    def from_anywhere(self) -> "How":
+        """Give the same with whole paths, for a process that runs in another folder."""
+
+        def whole(value: str | None) -> str | None:
+            return str(Path(value).absolute()) if value is not None and Path(value).exists() else value
+
+        adapter = self.adapter.absolute() if isinstance(self.adapter, Path) else self.adapter
+        return replace(self, model=whole(self.model), adapter=adapter, library=whole(self.library))
 
     def asker(self) -> "Asker":
         """Load the model and open the library.

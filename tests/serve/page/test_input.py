@@ -224,8 +224,8 @@ def test_a_library(visit, service) -> None:
     expect(page.locator("#documents .name")).to_have_text("report.html")
     ask(page, text=None)
     assert service.requests == [{"question": QUESTION, "top": 5}]
-    assert page.locator("#paper mark").all_text_contents() == [ANSWER]
-    assert page.locator(".page").all_text_contents() == ["Page 1", "Page 2"]
+    expect(page.locator("#paper mark")).to_have_text([ANSWER])
+    expect(page.locator(".page")).to_have_text(["Page 1", "Page 2"])
     page.locator("#edit").click()
     page.locator("#documents button").click()
     page.locator("#documents >> text=Keep").click()
@@ -239,6 +239,7 @@ def test_a_library(visit, service) -> None:
 def test_a_file_that_is_no_text_goes_to_the_library(visit, service) -> None:
     service.library = {}
     page = visit()
+    expect(page.locator("[value=library]")).to_be_visible()
     pick(page, "a.txt", TEXT.encode())
     expect(page.locator("#files .name")).to_have_text("a.txt")
     pick(page, "report.html", TEXT.encode())
