@@ -7,10 +7,12 @@ import pytest
 from puna.answer.evidence import evidence
 from puna.answer.types import Source
 from puna.library.cite import FoundPassage, Original, boxes_of, cite, headings_of, original_of, page_of
+from puna.library.limits import Limits
+from puna.library.readers import read
 from puna.library.types import Block, Box, Document, Mark
 
 
-def extracted(rng: random.Random) -> tuple[Document, list[tuple[str, int] | None]]:
+def extracted(rng: random.Random) -> tuple[Document, list[tuple[str, int, int] | None]]:
     """A text of runs from several parts, line ends put between some; and where each character comes from."""
     text, marks, origins = "", [], []
     for _ in range(rng.randint(1, 12)):
@@ -19,8 +21,10 @@ def extracted(rng: random.Random) -> tuple[Document, list[tuple[str, int] | None
             text, origins = text + "\n\n", [*origins, None, None]
             continue
         part, at, size = rng.choice(("", "one.xhtml", "two.xhtml")), rng.randrange(1000), rng.randint(1, 9)
-        marks.append(Mark(len(text), at, part))
-        text, origins = text + "x" * size, [*origins, *((part, at + n) for n in range(size))]
+        width = rng.choice((1, 1, 5))  # 5: the run begins with a character that is written as &amp;
+        marks.append(Mark(len(text), at, part, width))
+        places = [(part, at, at + width), *((part, at + n, at + n + 1) for n in range(1, size))]
+        text, origins = text + "x" * size, [*origins, *places]
     return Document(text, marks=tuple(marks)), origins
 
 
@@ -30,9 +34,25 @@ def test_the_original_of_every_place(seed: int) -> None:
     for start in range(len(document.text)):
         for end in range(start + 1, len(document.text) + 1):
             first, last = origins[start], origins[end - 1]
-            known = first and last and first[0] == last[0] and first[1] <= last[1]
-            want = Original(first[0], first[1], last[1] + 1) if first and last and known else None
+            known = first and last and first[0] == last[0] and first[1] < last[2]
+            want = Original(first[0], first[1], last[2]) if first and last and known else None
             assert original_of(document, start, end) == want
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content", "found", "there"),
+    [
+        (".html", "<p>By AT&amp;T and Bob.</p>", "AT&T", "AT&amp;T"),
+        (".html", "<p>By Bob &amp; Co&period;</p>", "Bob & Co.", "Bob &amp; Co&period;"),
+        (".jsonl", '{"a": "By Caf\\u00e9"}', "Café", "Caf\\u00e9"),
+    ],
+)
+def test_a_place_that_ends_in_a_reference(suffix: str, content: str, found: str, there: str) -> None:
+    document = read(suffix, bytearray(content.encode()), Limits())
+    start = document.text.index(found)
+    original = original_of(document, start, start + len(found))
+    assert original is not None
+    assert content[original.start : original.end] == there
 
 
 def test_a_file_that_is_its_own_text_has_no_other_place() -> None:

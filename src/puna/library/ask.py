@@ -10,7 +10,7 @@ from puna.answer.reader import Reader
 from puna.answer.settings import Options
 from puna.answer.types import Answers, Excerpt, Holding, Source
 from puna.errors import InputError, LibraryError
-from puna.library.cite import FoundPassage, LibraryAnswers, ReadPassage, cite, headings_of, page_of
+from puna.library.cite import FoundPassage, LibraryAnswers, ReadPassage, cite, headings_of, page_of, widened
 from puna.library.embedding import Embedder
 from puna.library.retrieve import PASSAGES, Retrieved, retrieve
 from puna.library.types import Document, Entry, Store
@@ -29,6 +29,7 @@ class _Found:
 
 def find(store: Store, question: str, n: int = PASSAGES, embedder: Embedder | None = None) -> list[FoundPassage]:
     """Give the n best passages for a question, best first. Raises InputError for an empty one, LibraryError."""
+    check(question, None)
     return _find(store, question, n, embedder).passages
 
 
@@ -65,7 +66,6 @@ def ask(
 
 
 def _find(store: Store, question: str, n: int, embedder: Embedder | None) -> _Found:
-    check(question, None)
     if n < 1:
         raise InputError("E-LIBRARY-ASK-PASSAGES", value=n)
     for last in range(_TRIES - 1, -1, -1):
@@ -103,11 +103,7 @@ def _passage(found: Retrieved, entry: Entry, document: Document) -> FoundPassage
 def _judged(found: Sequence[FoundPassage], holdings: Sequence[Holding]) -> list[ReadPassage]:
     """Order passages by the probability that they hold the answer; of equals, as the search did."""
     read = [
-        ReadPassage(
-            **{name: getattr(each, name) for name in FoundPassage.__slots__},
-            probability=holding.probability,
-            alone=holding.alone,
-        )
+        widened(ReadPassage, each, probability=holding.probability, alone=holding.alone)
         for each, holding in zip(found, holdings, strict=True)
     ]
     return sorted(read, key=lambda each: -each.probability)
@@ -121,14 +117,4 @@ def _cited(answers: Answers, read: Sequence[ReadPassage], documents: dict[str, D
         if answer.why is None:
             places.sort(key=lambda place: place.passage)
         every.append(replace(answer, evidence=tuple(places)))
-    return LibraryAnswers(
-        question=answers.question,
-        answers=tuple(every),
-        no_answer_probability=answers.no_answer_probability,
-        model=answers.model,
-        coverage=answers.coverage,
-        certificate=answers.certificate,
-        elapsed_ms=answers.elapsed_ms,
-        threshold=answers.threshold,
-        passages=tuple(read),
-    )
+    return widened(LibraryAnswers, replace(answers, answers=tuple(every)), passages=tuple(read))

@@ -2,11 +2,14 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 from puna.answer.types import Answers, Evidence
 from puna.library.passages import title_of
 from puna.library.types import Box, Document
+
+Wide = TypeVar("Wide")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +25,9 @@ class Original:
 class Citation(Evidence):
     """A place where an answer stands. `source` is the document's path; `start`, `end` and `line` count in its text.
 
-    That text is the file's own for plain text, Markdown, CSV and JSONL. page: of a PDF, from 1. boxes: the lines of the
-    page that the answer stands in. original: the place in the markup of HTML and EPUB. headings: those it stands under,
-    the highest first. passage: which of the passages that were read; of several the most probable.
+    That text is the file's own for plain text, Markdown and CSV. page: of a PDF, from 1. boxes: the lines of the page
+    that the answer stands in. original: the place in the markup of HTML and EPUB, and in JSONL. headings: those it
+    stands under, the highest first. passage: which of the passages that were read; of several the most probable.
     """
 
     title: str = ""
@@ -69,6 +72,11 @@ class LibraryAnswers(Answers):
     passages: tuple[ReadPassage, ...] = ()
 
 
+def widened(kind: type[Wide], value: Any, **more: object) -> Wide:
+    """Give what a dataclass holds as one that adds fields to it."""
+    return kind(**{each.name: getattr(value, each.name) for each in fields(value)}, **more)
+
+
 def page_of(document: Document, start: int) -> int | None:
     """Give the page of a place, None where the document has no pages."""
     return max(bisect_right(document.pages, start), 1) if document.pages else None
@@ -84,9 +92,9 @@ def original_of(document: Document, start: int, end: int) -> Original | None:
     if not document.marks:
         return None
     first, last = (_origin(document, place) for place in (start, end - 1))
-    if first is None or last is None or first[0] != last[0] or last[1] < first[1]:
+    if first is None or last is None or first[0] != last[0] or last[2] <= first[1]:
         return None
-    return Original(first[0], first[1], last[1] + 1)
+    return Original(first[0], first[1], last[2])
 
 
 def headings_of(document: Document, start: int) -> tuple[str, ...]:
@@ -110,14 +118,9 @@ def cite(place: Evidence, document: Document, passages: Sequence[FoundPassage]) 
         for n, each in enumerate(passages)
         if each.source == place.source and each.start <= place.start and place.end <= each.end
     )
-    return Citation(
-        source=place.source,
-        start=place.start,
-        end=place.end,
-        line=place.line,
-        sentence=place.sentence,
-        utf16=place.utf16,
-        loss=place.loss,
+    return widened(
+        Citation,
+        place,
         title=document.title,
         page=page_of(document, place.start),
         boxes=boxes_of(document, place.start, place.end),
@@ -127,8 +130,11 @@ def cite(place: Evidence, document: Document, passages: Sequence[FoundPassage]) 
     )
 
 
-def _origin(document: Document, place: int) -> tuple[str, int] | None:
-    """Give (part, offset there) of a character."""
+def _origin(document: Document, place: int) -> tuple[str, int, int] | None:
+    """Give (part, start, end there) of a character."""
     n = bisect_right(document.marks, place, key=lambda mark: mark.start) - 1
     mark = document.marks[n] if n >= 0 else None
-    return None if mark is None or mark.original is None else (mark.part, mark.original + place - mark.start)
+    if mark is None or mark.original is None:
+        return None
+    start = mark.original + place - mark.start
+    return mark.part, start, start + (mark.width if place == mark.start else 1)
