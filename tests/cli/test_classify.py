@@ -191,7 +191,7 @@ BAD = {
     "no labels": (("classify", "x"), "E-LABEL-NONE"),
     "one label": (("classify", "x", "--label", "a"), "E-LABEL-ONE"),
     "doubled": (("classify", "x", *AB, "--label", "sports: games"), "E-LABEL-TWICE"),
-    "empty text": (("classify", " ", *AB), "E-TEXT-EMPTY"),
+    "empty text": (("classify", " ", *AB), "E-TEXTS-NONE"),
     "no text": (("classify", *AB), "E-TEXTS-NONE"),
     "text and file": (("classify", "x", "--file", "rows.jsonl", *AB), "E-TEXTS-BOTH"),
     "output of a text": (("classify", "x", *AB, "-o", "out.jsonl"), "E-TEXTS-OUTPUT"),

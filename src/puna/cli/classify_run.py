@@ -66,7 +66,7 @@ def texts_of(text: str | None, file: str | None, column: str, output: str | None
 
         text = read_sources((), ("-",), "utf-8")[0].text
     if not text.strip():
-        raise InputError("E-TEXT-EMPTY", name="text")
+        raise InputError("E-TEXTS-NONE")
     return text
 
 
