@@ -105,7 +105,6 @@ def score(one: Asked, found: puna.Answers) -> Record:
         "top_em": max(em for em, _ in every),
         "top_f1": max(f1 for _, f1 in every),
         "nothing": found.no_answer_probability,
-        "seconds": found.elapsed_ms / 1000,
     }
 
 
@@ -117,7 +116,7 @@ def records(rows: Path, work: Path, limit: int, counts: Sequence[int]) -> Iterat
         kept = map(json.loads, path.read_text("utf-8").splitlines())
         known = {(each["data"], each["id"], each["passages"]): each for each in kept}
     texts, every = questions(rows, limit)
-    reader = puna.load(memory=0)  # each question reads anew: its seconds are those of a first one
+    reader = puna.load()
     with library(work, texts, reader) as shelves, path.open("a", encoding="utf-8") as file:
         for number, one in enumerate(every, 1):
             for count in (0, *counts):
@@ -142,11 +141,11 @@ def page(found: Sequence[Record], command: str) -> str:
         "answers from the best passages by words. The questions are of articles that the reader has not learned from. "
         "Exact match and F1 in percent, of the best answer whether or not no answer is likelier; *passages* 0: asked of "
         "the right context alone. *found*: a passage of the right context with an answer is among those read; *first*: "
-        "it is the first one as searched, and after the reader's re-ranking. Seconds are a question's mean, nothing "
-        "kept.",
+        "it is the first one as searched, and after the reader's re-ranking. What it takes is in "
+        "[measured-library.md](measured-library.md).",
         "",
-        "| set | passages | questions | EM | F1 | best of 5: EM | F1 | found | first, searched | first, read | seconds |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| set | passages | questions | EM | F1 | best of 5: EM | F1 | found | first, searched | first, read |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     key = lambda each: (each["data"], each["passages"])  # noqa: E731
     sets = list(dict.fromkeys(each["data"] for each in found))
@@ -157,8 +156,7 @@ def page(found: Sequence[Record], command: str) -> str:
         percent = [100 * fmean(each[name] for each in some) for name in ("em", "f1", "top_em", "top_f1")]
         shares = [100 * fmean(test(each) for each in some) for test in TESTS] if count else []
         cells = [f"{value:.1f}" for value in (*percent, *shares)] + ["–"] * (0 if count else len(TESTS))
-        seconds = fmean(each["seconds"] for each in some)
-        lines.append(f"| {data} | {count} | {len(some)} | {' | '.join(cells)} | {seconds:.2f} |")
+        lines.append(f"| {data} | {count} | {len(some)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
