@@ -87,4 +87,11 @@ MESSAGES: dict[str, Message] = {
         ),
         ("使用向量需要 sentence-transformers，但没有安装", "请安装：pip install 'puna[vectors]'"),
     ),
+    "E-LIBRARY-ADAPTER-MISSING": Message(
+        (
+            "{package} is not installed, which this retriever is made with",
+            "install it: pip install 'puna[{extra}]'",
+        ),
+        ("没有安装此检索器所需的 {package}", "请安装：pip install 'puna[{extra}]'"),
+    ),
 }
