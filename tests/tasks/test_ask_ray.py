@@ -142,8 +142,19 @@ def begin(folder: Path, output: str) -> tuple[Run, Any]:
     return Run(ManyRows(rows, folder), folder / output, asked.asker().identity), asked
 
 
-def command(output: str, *more: str) -> list[str]:
-    arguments = ["ask-many", "rows.jsonl", "-o", output, "--model", "tiny.gguf", "--adapter", "none", "--top", "3"]
+def command(folder: Path, output: str, *more: str) -> list[str]:
+    arguments = [
+        "ask-many",
+        str(folder / "rows.jsonl"),
+        "-o",
+        output,
+        "--model",
+        "tiny.gguf",
+        "--adapter",
+        "none",
+        "--top",
+        "3",
+    ]
     return [sys.executable, "-m", "puna.cli.main", *arguments, "--device", "cpu", "--engine", "ray", *more]
 
 
@@ -197,7 +208,11 @@ def test_whoever_dies_every_row_is_there_once(
     address = environment["RAY_ADDRESS"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(
-        command("ray.jsonl", "--address", address, "--json"), cwd=folder, env=environment, text=True, **pipes
+        command(folder, "ray.jsonl", "--address", address, "--json"),
+        cwd=folder,
+        env=environment,
+        text=True,
+        **pipes,
     ) as driver:
         while driver.poll() is None and not pids_in(site / "waiting"):
             time.sleep(0.01)
@@ -277,7 +292,7 @@ def descriptors(pid: int) -> list[Path]:
 
 
 def test_the_driver_killed_leaves_no_process_and_the_rest_is_asked_here(folder: Path, short: Path) -> None:
-    driver = subprocess.Popen(command("parted.jsonl", "--workers", "2"), cwd=folder, env=quiet(short))
+    driver = subprocess.Popen(command(folder, "parted.jsonl", "--workers", "2"), cwd=folder, env=quiet(short))
     part = folder / "parted.jsonl.part"
     while driver.poll() is None and rows_kept(part) < 5:
         time.sleep(0.01)
@@ -311,7 +326,7 @@ def test_a_worker_without_the_model_says_so(tmp_path: Path) -> None:
 
 def test_an_address_without_a_cluster_is_told(folder: Path, short: Path) -> None:
     done = subprocess.run(
-        command("x.jsonl", "--address", "127.0.0.1:1"),
+        command(folder, "x.jsonl", "--address", "127.0.0.1:1"),
         cwd=folder,
         env={**quiet(short), "RAY_NUM_REDIS_GET_RETRIES": "1", "RAY_gcs_rpc_server_connect_timeout_s": "1"},
         capture_output=True,
