@@ -19,3 +19,4 @@ from tests.default_model import (  # noqa: E402, F401
     default_torch,
     default_torch_fp32,
 )
+from tests.shim import shim  # noqa: E402, F401

@@ -66,7 +66,7 @@ def test_table_for_people(folder: Path) -> None:
     assert lines.index(nowhere) == blank - 1
     assert lines[blank + 1].split() == ["passage", "holds", "the", "answer"]
     assert {line.split()[1] for line in lines[blank + 2 :]} <= {"log.md:", "letter.pdf:"}
-    assert "passages in" in done.stderr
+    assert "passage(s) in" in done.stderr
     assert "document(s)" in done.stderr
 
 
@@ -79,6 +79,13 @@ def test_chinese(folder: Path) -> None:
     assert lines[1].endswith("山.txt: 第 1 行，0–5")
     assert any(line.strip().startswith("库中没有答案") for line in lines)
     assert "已读 1 篇文档中的 1 段" in done.stderr
+
+
+def test_white_space_of_a_document_is_a_space(folder: Path) -> None:
+    """Tabs of tables, line ends, no-break and Chinese spaces are no characters that could rewrite the screen."""
+    text = "name\tjob\r\nAnn\u3000Lee,\u00a0pilot\x1b"
+    done = puna("ask", "Who?", "--text", text, "--candidate", "Ann", "--model", "tiny.gguf", cwd=folder)
+    assert "   name job «Ann» Lee, pilot\ufffd" in done.stdout.splitlines()
 
 
 def test_json(folder: Path) -> None:

@@ -82,7 +82,7 @@ def test_what_is_skipped_is_named(files: Path, tmp_path: Path, language: str, sa
         (("--list", "--library", "L"), "E-LIBRARY-MISSING"),
         (("files",), "E-USAGE"),
         (("absent", "--library", "L"), "E-FILE-MISSING"),
-        (("files", "--library", "files/walk.txt"), "E-LIBRARY-FILE"),
+        (("files", "--library", "files/walk.txt"), "E-LIBRARY-NO-FOLDER"),
         (("files", "--library", "postgresql://127.0.0.1:1/x"), "E-LIBRARY-SERVER"),
     ],
 )

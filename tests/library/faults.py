@@ -22,7 +22,7 @@ from puna.library.passages import passages
 from puna.library.sqlite import NAME, SqliteStore
 from puna.library.types import Document
 
-OPEN, READ, WRITE, SYNC, TRUNCATE, UNLINK = range(6)
+OPEN, READ, WRITE, SYNC, TRUNCATE, UNLINK, RENAME = range(7)
 ERRORS = {
     OPEN: (errno.EMFILE, errno.EIO),
     READ: (errno.EIO,),
@@ -232,10 +232,15 @@ def plant(bug: str) -> None:
         store_module.transaction = deaf
 
 
-def main(mode: str, shim: str, folder: str, bug: str = "") -> None:
-    loaded = ctypes.CDLL(shim)
+def loaded_shim(path: str) -> ctypes.CDLL:
+    loaded = ctypes.CDLL(path)
     loaded.shim_fail.argtypes = [ctypes.c_int, ctypes.c_long, ctypes.c_int, ctypes.c_int]
     loaded.shim_mark.argtypes = [ctypes.c_long]
+    return loaded
+
+
+def main(mode: str, shim: str, folder: str, bug: str = "") -> None:
+    loaded = loaded_shim(shim)
     plant(bug)
     points, failures = 0, []
     for name, wrong in (fail_calls if mode == "calls" else lose_power)(loaded, Path(folder)):

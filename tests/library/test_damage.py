@@ -117,10 +117,10 @@ def test_what_is_not_ours_is_left_alone(
 def test_no_database_at_all(tmp_path: Path, create: bool) -> None:
     (tmp_path / NAME).write_text("just some words, and enough of them to be no header of anything\n" * 50)
     (tmp_path / "file").write_text("")
-    for folder, code in ((tmp_path, "E-LIBRARY-DAMAGED"), (tmp_path / "file", None)):
+    for folder, code in ((tmp_path, "E-LIBRARY-DAMAGED"), (tmp_path / "file", "E-LIBRARY-NO-FOLDER")):
         with pytest.raises(LibraryError) as caught:
             open_store(folder, create=create)
-        assert caught.value.code == (code or ("E-LIBRARY-FILE" if create else "E-LIBRARY-MISSING"))
+        assert caught.value.code == code
 
 
 @pytest.mark.parametrize(

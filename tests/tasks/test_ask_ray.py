@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from puna.errors import ModelFileError
+from puna.library.library import Library
 from puna.tasks.ask_many import Run, ask_here
 from puna.tasks.many_rows import ManyRows, Waiting
 from tests.cli.tiny_file import write_tiny
@@ -27,9 +28,17 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="reads what Linux tells of processes"),
 ]
 
-# Read by every Python that starts: one question kills the process that asks it.
+# Read by every Python that starts: whoever asks the first question says so and waits to be allowed on, whoever asks the
+# second one dies of it.
 KILLER = """
-import os, sys, importlib.abc, importlib.util
+import os, sys, time, importlib.abc, importlib.util
+from pathlib import Path
+
+FOLDER = Path({folder!r})
+
+def said(what):
+    with (FOLDER / what).open("a") as file:
+        file.write(f"{{os.getpid()}}\\n")
 
 class Deadly(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
@@ -42,7 +51,12 @@ class Deadly(importlib.abc.MetaPathFinder):
             execute(module)
             ask = module.Asker.ask
             def deadly(self, number, raw):
+                if b"Who waits?" in raw:
+                    said("waiting")
+                    while not (FOLDER / "go").exists():
+                        time.sleep(0.01)
                 if b"Who kills?" in raw:
+                    said("killed")
                     os.kill(os.getpid(), 9)
                 return ask(self, number, raw)
             module.Asker.ask = deadly
@@ -76,11 +90,13 @@ def short() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rows, one of which kills who asks it, and what one process that it does not kill gives for them."""
+    """Rows, of which one kills who asks it and another makes him wait, and what a process gives that minds neither."""
     path = tmp_path_factory.mktemp("ray")
     write_tiny(path / "tiny.gguf")
     rows = good_rows(60)
+    # Too far apart for one block.
     rows.insert(20, {"question": "Who kills?", "text": "Ann won."})
+    rows.insert(0, {"question": "Who waits?", "text": "Bob won."})
     write_lines(path / "rows.jsonl", [*rows, *BAD])
     run, asked = begin(path, "here.jsonl")
     list(ask_here(run, asked.asker()))
@@ -89,14 +105,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def two_workers(short: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, dict[str, str]]]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the Pythons of `two_workers` start from, and write into what becomes of them."""
+    path = tmp_path_factory.mktemp("site")
+    (path / "sitecustomize.py").write_text(KILLER.format(folder=str(path)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def two_workers(short: Path, site: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """A cluster for two workers: the process that holds it, and the environment that finds it."""
-    site = tmp_path_factory.mktemp("site")
-    (site / "sitecustomize.py").write_text(KILLER)
     paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**quiet(short), "PYTHONPATH": os.pathsep.join(paths)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", HELD], env=environment, text=True, **pipes) as holder:
+    # Its folder is not that of any command: what is named there is found by whole paths alone.
+    with subprocess.Popen([sys.executable, "-c", HELD], env=environment, text=True, cwd=site, **pipes) as holder:
         assert holder.stdout
         address, token = holder.stdout.readline().split()
         known = {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
@@ -119,32 +142,43 @@ def begin(folder: Path, output: str) -> tuple[Run, Any]:
     return Run(ManyRows(rows, folder), folder / output, asked.asker().identity), asked
 
 
-def command(output: str, *more: str) -> list[str]:
-    arguments = ["ask-many", "rows.jsonl", "-o", output, "--model", "tiny.gguf", "--adapter", "none", "--top", "3"]
+def command(folder: Path, output: str, *more: str) -> list[str]:
+    arguments = [
+        "ask-many",
+        str(folder / "rows.jsonl"),
+        "-o",
+        output,
+        "--model",
+        "tiny.gguf",
+        "--adapter",
+        "none",
+        "--top",
+        "3",
+    ]
     return [sys.executable, "-m", "puna.cli.main", *arguments, "--device", "cpu", "--engine", "ray", *more]
 
 
-def processes() -> dict[int, tuple[int, str]]:
-    """Every process's parent and command; of those that have ended and wait to be asked for, none."""
+def processes() -> dict[int, int]:
+    """Every process's parent; those that have ended and wait to be asked for are left out."""
     every = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            words = (path / "cmdline").read_bytes()
         except OSError:  # it has just ended
             continue
         if words:
-            every[int(path.name)] = parent, words
+            every[int(path.name)] = parent
     return every
 
 
-def children_of(pid: int, name: str = "") -> list[int]:
-    """The processes below one whose command has a name in it."""
+def children_of(pid: int) -> list[int]:
+    """The processes below one."""
     every = processes()
     below = {pid}
-    while more := {child for child, (parent, _) in every.items() if parent in below} - below:
+    while more := {child for child, parent in every.items() if parent in below} - below:
         below |= more
-    return sorted(child for child in below & every.keys() - {pid} if name in every[child][1])
+    return sorted(below & every.keys() - {pid})
 
 
 def wait_for_the_end_of(pids: list[int]) -> None:
@@ -160,22 +194,41 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-@pytest.mark.skip(reason="finds the worker to kill by a title that it has for a moment only")
-def test_whoever_dies_every_row_is_there_once(folder: Path, two_workers: tuple[int, dict[str, str]]) -> None:
-    """A worker is killed from outside, and a question kills each worker that asks it."""
+def pids_in(file: Path) -> list[int]:
+    """The processes that have said so, each as often as it did; of a line that is half written none."""
+    raw = file.read_text() if file.exists() else ""
+    return [int(line) for line in raw.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def test_whoever_dies_every_row_is_there_once(
+    folder: Path, site: Path, two_workers: tuple[int, dict[str, str]]
+) -> None:
+    """A worker is killed from outside in the middle of a block, and a question kills each worker that asks it."""
     holder, environment = two_workers
     address = environment["RAY_ADDRESS"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(
-        command("ray.jsonl", "--address", address, "--json"), cwd=folder, env=environment, text=True, **pipes
+        command(folder, "ray.jsonl", "--address", address, "--json"),
+        cwd=folder,
+        env=environment,
+        text=True,
+        **pipes,
     ) as driver:
-        while driver.poll() is None and not (killed := children_of(holder, "ray::MapWorker")):
+        while driver.poll() is None and not pids_in(site / "waiting"):
             time.sleep(0.01)
-        for pid in killed[:1]:
+        killed = pids_in(site / "waiting")
+        for pid in killed:
+            assert pid in children_of(holder)
             os.kill(pid, signal.SIGKILL)
+        (site / "go").touch()
         stdout, stderr = driver.communicate()
     assert driver.returncode == 1, stderr
-    assert killed
+    assert len(killed) == 1
+    again = pids_in(site / "waiting")
+    assert len(again) == 2
+    assert again[0] != again[1]
+    # In a block, which is begun twice, and alone as often.
+    assert len(set(pids_in(site / "killed"))) == 4
     told = json.loads(stdout)  # and nothing else is printed there
     expected_codes = [*BAD.values(), "E-ROW-WORKER"]
     assert told["errors"] == {code: expected_codes.count(code) for code in expected_codes}
@@ -186,6 +239,31 @@ def test_whoever_dies_every_row_is_there_once(folder: Path, two_workers: tuple[i
     assert found[deadly].pop("error")["code"] == "E-ROW-WORKER"
     expected[deadly] = {"row": expected[deadly]["row"]}
     assert found == expected
+
+
+def test_a_library_beside_the_command_is_asked(
+    folder: Path, site: Path, two_workers: tuple[int, dict[str, str]]
+) -> None:
+    """Relative paths, of the model and the library, are those of the command, wherever the workers run."""
+    _, environment = two_workers
+    (folder / "files").mkdir()
+    (folder / "files" / "walk.txt").write_text("Ann led the walk. It rained.")
+    with Library.open(folder / "a.library") as library:
+        library.add(folder / "files")
+    write_lines(folder / "asked.jsonl", [{"question": f"Who led the walk {n}?"} for n in range(3)])
+    shared = [sys.executable, "-m", "puna.cli.main", "ask-many", "asked.jsonl", "--library", "a.library"]
+    shared += ["--model", "tiny.gguf", "--adapter", "none", "--device", "cpu"]
+    for more in (
+        ["-o", "asked-here.jsonl"],
+        ["-o", "asked-ray.jsonl", "--engine", "ray", "--address", environment["RAY_ADDRESS"]],
+    ):
+        done = subprocess.run(
+            [*shared, *more], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    found = lines_of(folder / "asked-ray.jsonl")
+    assert [row["answers"][0]["evidence"][0]["source"] for row in found] == [str(folder / "files" / "walk.txt")] * 3
+    assert (folder / "asked-ray.jsonl").read_bytes() == (folder / "asked-here.jsonl").read_bytes()
 
 
 def test_nobody_else_can_reach_it(two_workers: tuple[int, dict[str, str]]) -> None:
@@ -214,7 +292,7 @@ def descriptors(pid: int) -> list[Path]:
 
 
 def test_the_driver_killed_leaves_no_process_and_the_rest_is_asked_here(folder: Path, short: Path) -> None:
-    driver = subprocess.Popen(command("parted.jsonl", "--workers", "2"), cwd=folder, env=quiet(short))
+    driver = subprocess.Popen(command(folder, "parted.jsonl", "--workers", "2"), cwd=folder, env=quiet(short))
     part = folder / "parted.jsonl.part"
     while driver.poll() is None and rows_kept(part) < 5:
         time.sleep(0.01)
@@ -228,7 +306,7 @@ def test_the_driver_killed_leaves_no_process_and_the_rest_is_asked_here(folder: 
     kept = rows_kept(part)
     run, asked = begin(folder, "parted.jsonl")
     assert run.done == kept >= 5
-    assert len(list(ask_here(run, asked.asker()))) == 61 + len(BAD) - kept
+    assert len(list(ask_here(run, asked.asker()))) == 62 + len(BAD) - kept
     run.finish()
     ours, theirs = (folder / name for name in ("parted.jsonl", "here.jsonl"))
     assert ours.read_bytes() == theirs.read_bytes()
@@ -238,7 +316,7 @@ def test_a_worker_without_the_model_says_so(tmp_path: Path) -> None:
     from puna.tasks.ask_ray import Worker, _error, _table
 
     rows = write_lines(tmp_path / "rows.jsonl", good_rows(2))
-    block = Worker(how(rows, tmp_path / "none.gguf"))(_table([1, 2], rows.read_bytes().splitlines()))
+    block = Worker(how(rows, tmp_path / "none.gguf"), None)(_table([1, 2], rows.read_bytes().splitlines()))
     assert block.column("number").to_pylist() == [0]
     error = _error(block.column("line").to_pylist()[0])
     assert isinstance(error, ModelFileError)
@@ -248,7 +326,7 @@ def test_a_worker_without_the_model_says_so(tmp_path: Path) -> None:
 
 def test_an_address_without_a_cluster_is_told(folder: Path, short: Path) -> None:
     done = subprocess.run(
-        command("x.jsonl", "--address", "127.0.0.1:1"),
+        command(folder, "x.jsonl", "--address", "127.0.0.1:1"),
         cwd=folder,
         env={**quiet(short), "RAY_NUM_REDIS_GET_RETRIES": "1", "RAY_gcs_rpc_server_connect_timeout_s": "1"},
         capture_output=True,

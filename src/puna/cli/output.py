@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ _WORDS = {
         "nowhere": "not in the library",
         "passage": "passage",
         "holds": "holds the answer",
-        "passages": "read {read} characters of {passages} passages in {documents} document(s), {seconds:.1f} s, {model}",
+        "passages": "read {read} characters of {passages} passage(s) in {documents} document(s), {seconds:.1f} s, "
+        "{model}",
         "unfound": "no passage of the library has a word of the question",
         "read": "read {read} of {characters} characters in {windows} window(s), {seconds:.1f} s, {model}",
         "reading": "reading",
@@ -106,7 +108,7 @@ def print_answers(found: "Answers") -> None:
         [words["answer"], words["probability"], words["place"]],
         [
             (
-                [str(rank), answer.text + _wordings(words, answer), _bar(answer.probability), place],
+                [str(rank), _on_one_line(answer.text) + _wordings(words, answer), _bar(answer.probability), place],
                 _sentence(answer.evidence[:1]),
             )
             for rank, (answer, place) in enumerate(zip(found.answers, places, strict=True), 1)
@@ -133,7 +135,7 @@ def print_passages(found: "Answers") -> None:
 def print_ranking(question: str, answers: "tuple[Answer, ...]") -> None:
     """Print a table of candidates."""
     words = _WORDS[language(question)]
-    rows = [([str(rank), a.text, _bar(a.probability)], "") for rank, a in enumerate(answers, 1)]
+    rows = [([str(rank), _on_one_line(a.text), _bar(a.probability)], "") for rank, a in enumerate(answers, 1)]
     _table([words["answer"], words["probability"]], rows)
 
 
@@ -287,7 +289,7 @@ def _sentence(places: "tuple[Evidence, ...]") -> str:
         return ""
     sentence, start, end = places[0].sentence, places[0].start, places[0].end
     before, answer, after = (
-        " ".join(part.split("\n"))
+        _on_one_line(part)
         for part in (
             sentence.text[: start - sentence.start],
             sentence.text[start - sentence.start : end - sentence.start],
@@ -300,6 +302,11 @@ def _sentence(places: "tuple[Evidence, ...]") -> str:
         after = after[: _SHOWN // 2] + "…"
     headings = getattr(places[0], "headings", ())
     return f"{' › '.join(headings)}: " * bool(headings) + f"{before}«{answer}»{after}"
+
+
+def _on_one_line(text: str) -> str:
+    """Text of a document: line ends, tabs and spaces of other kinds (no-break, Chinese) are spaces."""
+    return re.sub(r"\r\n|[^\S ]", " ", text)
 
 
 def _squeezed(text: str) -> str:

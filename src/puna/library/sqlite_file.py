@@ -52,6 +52,8 @@ def opened(path: Path, create: bool, synonyms: str | None = None) -> sqlite3.Con
     Raises LibraryError, also for a file that is another program's or of a later version; that file is left as it is.
     """
     with told(path):
+        if path.parent.exists() and not path.parent.is_dir():
+            raise LibraryError("E-LIBRARY-NO-FOLDER", where=path.parent)
         if create:
             _make_folder(path.parent)
         elif not path.is_file():

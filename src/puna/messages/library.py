@@ -7,6 +7,10 @@ MESSAGES: dict[str, Message] = {
         ("there is no library in {where}", "make one: puna index FOLDER --library {where}"),
         ("{where} 中没有文档库", "请先建立：puna index 文件夹 --library {where}"),
     ),
+    "E-LIBRARY-NO-FOLDER": Message(
+        ("{where} is a file, and a library is a folder", "name another place with --library"),
+        ("{where} 是文件，而文档库是文件夹", "请用 --library 指定其他位置"),
+    ),
     "E-LIBRARY-FOREIGN": Message(
         ("{path} is a database of another program", "name another folder with --library"),
         ("{path} 是其他程序的数据库", "请用 --library 指定其他文件夹"),
@@ -86,5 +90,12 @@ MESSAGES: dict[str, Message] = {
             "install it: pip install 'puna[vectors]'",
         ),
         ("使用向量需要 sentence-transformers，但没有安装", "请安装：pip install 'puna[vectors]'"),
+    ),
+    "E-LIBRARY-ADAPTER-MISSING": Message(
+        (
+            "{package} is not installed, which this retriever is made with",
+            "install it: pip install 'puna[{extra}]'",
+        ),
+        ("没有安装此检索器所需的 {package}", "请安装：pip install 'puna[{extra}]'"),
     ),
 }

@@ -6,7 +6,7 @@ that fail alone as well get an error: so every row comes out, and one that kills
 """
 
 import json
-import warnings
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,25 +21,45 @@ if TYPE_CHECKING:
 
 _ROWS = 32  # of a block, a few more where they are about one text
 _BYTES = 4 << 20  # of a block
-_TRIES = 1  # times that a block is asked again after its worker died
+_TRIES = 2  # times that a block is begun; Ray itself would begin one that kills its workers for ever
 _ENDED = 0  # stands for the number of a row where the work cannot go on
 
 
-class Worker:
-    """An actor: loads the model once, then asks blocks of rows."""
+class Begun:
+    """An actor: counts how often each block was begun, for a worker that dies cannot."""
 
-    def __init__(self, how: How) -> None:
+    def __init__(self) -> None:
+        self._counts: Counter[int] = Counter()
+
+    def add(self, block: int) -> int:
+        """Count one more, and give how often that makes."""
+        self._counts[block] += 1
+        return self._counts[block]
+
+
+class Worker:
+    """An actor: loads the model once, then asks blocks of rows. `begun`: the handle of a `Begun`."""
+
+    def __init__(self, how: How, begun: Any) -> None:
         self._asker: Asker | None = None
+        self._begun = begun
         try:
             self._asker = how.asker()
         except PunaError as error:
             self._end = _ending(error)
 
     def __call__(self, block: "pyarrow.Table") -> "pyarrow.Table":
-        """Give the lines of a block's rows, or, as the only one, what makes further work pointless."""
+        """Give the lines of a block's rows, or, as the only one, what makes further work pointless.
+
+        Of a block that its workers died of so far there are none.
+        """
+        import ray
+
         numbers, lines = block.column("number").to_pylist(), block.column("line").to_pylist()
         if self._asker is None:
             return _table([_ENDED], [self._end])
+        if ray.get(self._begun.add.remote(numbers[0])) > _TRIES:
+            return _table([], [])
         try:
             return _table(numbers, list(map(self._asker.ask, numbers, lines)))
         except PunaError as error:
@@ -69,7 +89,6 @@ def ask_on_ray(
 def _pass(run: Run, how: How, workers: int, alone: bool) -> Iterator[int]:
     """Ask what waits once, in blocks or each row `alone`; rows of blocks that failed go on waiting."""
     import ray.data
-    from ray.util.annotations import RayDeprecationWarning
 
     size = max(1, min(_ROWS, (len(run.rows) - run.done) // (8 * workers)))
     blocks = ([row] for row in run.waiting()) if alone else _blocks(run.waiting(), size)
@@ -79,21 +98,17 @@ def _pass(run: Run, how: How, workers: int, alone: bool) -> Iterator[int]:
         context: Any = data.context
         context.max_errored_blocks = -1  # what is missing is asked again
         context.execution_no_progress_timeout_s = -1  # a long text takes its time
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", RayDeprecationWarning
-            )  # of max_task_retries, which has no other name yet
-            asked = data.map_batches(
-                Worker,
-                fn_constructor_args=(how,),
-                batch_size=None,
-                batch_format="pyarrow",
-                # One block at a time: a row that kills its worker fails no other block.
-                compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
-                num_cpus=_cpus(workers),
-                num_gpus=1 if how.device.startswith("cuda") else None,
-                max_task_retries=_TRIES,
-            )
+        begun = ray.remote(Begun).options(num_cpus=0).remote()  # lives as long as this name
+        asked = data.map_batches(
+            Worker,
+            fn_constructor_args=(how, begun),
+            batch_size=None,
+            batch_format="pyarrow",
+            # One block at a time: a row that kills its worker fails no other block.
+            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
+            num_cpus=_cpus(workers),
+            num_gpus=1 if how.device.startswith("cuda") else None,
+        )
         batches = iter(asked.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
     while True:
         with broken():

@@ -68,8 +68,9 @@ class PartFile:
             file.write(line + b"\n")
 
     def remove(self) -> None:
-        """Forget them: what they lead to is written."""
-        self.path.unlink(missing_ok=True)
+        """Forget them: what they lead to is written. Raises InputError where the file cannot be removed."""
+        with told(self.path):
+            self.path.unlink(missing_ok=True)
 
 
 class Lines(PartFile, Generic[_Item]):

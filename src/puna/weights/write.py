@@ -22,7 +22,7 @@ def writing(path: Path) -> Iterator[Callable[[bytes], None]]:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         file = temporary.open("wb")
     try:
-        with file:
+        try:
 
             def write(content: bytes) -> None:
                 with told(path):
@@ -31,6 +31,9 @@ def writing(path: Path) -> Iterator[Callable[[bytes], None]]:
             yield write
             with told(path):
                 file.flush()
+        finally:
+            with told(path):  # what a full disk did not take is tried once more
+                file.close()
         with told(path):
             place(temporary, path, aside=temporary)
     finally:
