@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 PASSAGES = 15  # read for a question
 K = 60  # of reciprocal rank fusion
 _DEEP = 100  # of each ranking, that fusion looks at
-# Where the right one was among the best 15 (3,777 questions of SQuAD, CMRC, DRCD and DuReader over their 10,406 contexts and
-# the papers of COVID-QA), its log-probability was -0.736 nats in the mean at this T, -0.718 at the best, 0.086, and -2.706 by
-# equal chances. Libraries of 3 to 200 contexts asked for 0.12 to 0.16.
+# Where the right one was among the best 15 (3,777 questions of SQuAD, CMRC, DRCD and DuReader over their 10,406 contexts
+# and the papers of COVID-QA), its log-probability was -0.736 nats in the mean at this T, -0.718 at the best, 0.086, and
+# -2.706 by equal chances. Libraries of 3 to 200 contexts asked for 0.12 to 0.16.
 TEMPERATURE = 0.1
 SPREAD = 0.02  # ε; costs 0.006 nats there. In a library of few passages BM25 knows little about common words
 # The same for fused scores, of which the second is 98 % of the first; fitted to ranks by words alone.
