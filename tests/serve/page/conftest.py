@@ -10,7 +10,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.serve.page.service import Service
 
-expect.set_options(timeout=120_000)  # what hangs is ended; nothing is measured by it
+expect.set_options(timeout=15_000)  # what hangs is ended; nothing is measured by it
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 STATUS = re.compile(r"Failed to load resource: (the server responded with a status of [45]\d\d|net::ERR_FAILED)")
 
@@ -47,15 +47,19 @@ def service(started: Service) -> Service:
 
 @pytest.fixture
 def visit(browser, service: Service) -> Iterator[Callable[..., object]]:
-    """Open the page: `visit(path, refused=..., **context)`; `refused`: statuses of 400 and more are expected."""
+    """Open the page: `visit(path, refused=..., at=..., **context)`.
+
+    `refused`: statuses of 400 and more are expected; `at`: of another service.
+    """
     contexts, problems = [], []
 
-    def opened(path: str = "?lang=en", *, context=None, refused: bool = False, **options):
+    def opened(path: str = "?lang=en", *, context=None, refused: bool = False, at: str = "", **options):
+        address = at or service.address
         if context is None:
             context = browser.new_context(
                 **{"locale": "en-US", "viewport": {"width": 1280, "height": 860}, **options}
             )
-            context.set_default_timeout(120_000)
+            context.set_default_timeout(15_000)
             contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -71,11 +75,11 @@ def visit(browser, service: Service) -> Iterator[Callable[..., object]]:
             "request",
             lambda asked: (
                 None
-                if asked.url.startswith((service.address, f"blob:{service.address}"))
+                if asked.url.startswith((address, f"blob:{address}"))
                 else problems.append(f"asked for {asked.url}")
             ),
         )
-        page.goto(service.address + path)
+        page.goto(address + path)
         page.locator("[data-language][aria-pressed=true]").wait_for()
         return page
 
