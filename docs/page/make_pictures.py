@@ -1,7 +1,7 @@
 """Take the pictures of the page that the documents show: python docs/page/make_pictures.py http://127.0.0.1:8017/
 
-Needs a running `puna serve --library NEW` with the default model, Playwright, Chromium, and fonts for English and Chinese.
-What the pictures show is put into that library.
+Needs a running `puna serve --library NEW` with the default model, Playwright, Chromium, and fonts for English and
+Chinese. What the pictures show is put into that library.
 """
 
 import os
@@ -63,11 +63,15 @@ def take(browser: Browser, address: str, folder: Path, name: str, letter: bytes)
     page.locator("#ask").evaluate("form => document.activeElement.blur()")
     if name == "phone":
         page.locator("#result").evaluate("result => result.scrollIntoView()")
+    else:
+        page.evaluate("() => scrollTo(0, 0)")
     page.locator("#paper mark").first.wait_for(state="attached")
     page.mouse.move(0, 0)
     page.screenshot(path=folder / f"{name}.png")
     if name == "library":
         page.locator("#edit").click()
+        page.mouse.move(0, 0)
+        page.evaluate("() => scrollTo(0, 0)")
         page.locator("#ask").evaluate("form => document.activeElement.blur()")
         page.screenshot(path=folder / "documents.png")
     context.close()

@@ -10,7 +10,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.serve.page.service import Service
 
-expect.set_options(timeout=15_000)  # what hangs is ended; nothing is measured by it
+expect.set_options(timeout=120_000)  # what hangs is ended; nothing is measured by it
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 STATUS = re.compile(r"Failed to load resource: (the server responded with a status of [45]\d\d|net::ERR_FAILED)")
 
@@ -59,7 +59,7 @@ def visit(browser, service: Service) -> Iterator[Callable[..., object]]:
             context = browser.new_context(
                 **{"locale": "en-US", "viewport": {"width": 1280, "height": 860}, **options}
             )
-            context.set_default_timeout(15_000)
+            context.set_default_timeout(120_000)
             contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))

@@ -76,12 +76,13 @@ def test_drop_ask_show_delete(open_page, library: Running) -> None:
         "mark => mark.closest('.line').previousElementSibling.textContent"
     )
     assert before == "Page 2"
+    expect(page.locator("#tabs [aria-pressed=true]")).to_have_text("report.pdf")
     result = page.locator("#result")
     expect(result.locator("figcaption")).to_contain_text("report.pdf, page 2, line")
     assert "The best" in result.inner_text()
     result.locator(".place").first.click()
     expect(page.locator("#place-1")).to_be_focused()
-    page.locator("#edit").click()
+    page.get_by_role("button", name="Show all documents").click()
     row = page.locator("#documents li").first
     row.locator("button").click()
     page.locator("#documents >> text=Keep").click()
@@ -263,6 +264,7 @@ def test_markup_in_documents_and_their_names(open_page, payload: str) -> None:
     page.locator("#documents button").click()
     page.locator("#documents >> text=Keep").click()
     ask(page, "Who led the walk?", text=None)
+    expect(page.locator("#paper .line")).to_have_count(2)
     assert shown(page) == text
     assert name in page.locator("#result").text_content()
     harmless(page)

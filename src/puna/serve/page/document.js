@@ -113,7 +113,7 @@ function walk() {
 
 function tabs() {
   const names = [...state.texts.keys()];
-  show(at("tabs"), names.length > 1);
+  show(at("tabs"), names.length > 1 || Boolean(state.load && names.length)); // a library's documents are told by name
   at("tabs").replaceChildren(...names.map((name) =>
     button(make("bdi", {}, name), () => visit(name), { "aria-pressed": String(name === state.open) })));
 }

@@ -115,6 +115,8 @@ function open({ id, when, answers: found, texts, candidates: own }) {
   const held = new Map((texts ?? []).map(({ name, text }) => [name, text === null ? null : whole(text)]));
   if (!texts) for (const name of sourcesOf(found)) held.set(name, null);
   pane.open(held, texts ? null : library.load, failed);
+  at("edit").dataset.word = texts ? "edit" : "edit.library";
+  at("edit").textContent = say(at("edit").dataset.word);
   edit(false);
   paint();
   pane.mark(found.answers[chosen]?.evidence ?? []);
