@@ -1,8 +1,8 @@
 """What broke in other programs, and the tests that hold it off here: files of strangers, and Llama computed wrongly.
 
 The classes are those of public advisories: V1 to V12b of model files, V13 to V18 of templates and prompts, V19 to V34 of
-services, V35 to V38 of documents. Most have their tests where the code is; `CLASSES` names them, and the tests below are
-those that have no room of their own.
+services, V35 to V38 of documents, V46 of pages. Most have their tests where the code is; `CLASSES` names them, and the
+tests below are those that have no room of their own.
 `PITFALLS` are where implementations of Llama went wrong, with an issue of each.
 """
 
@@ -33,6 +33,7 @@ FUZZ = "fuzz/test_fuzz.py::test_broken_files_load_or_are_refused"
 HERE = "test_known_failures.py"
 DOCUMENTS, PARSE = "library/test_hostile_documents.py", "library/test_parse.py"
 COMPANY, ENGINE, SECURITY = "serve/test_company.py", "serve/test_engine.py", "serve/test_security.py"
+HELD, PAGE = "serve/test_documents.py", "serve/page"
 CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "V1": ("sizes that wrap in 64 bits", (REFUSED, f"{HEADERS}::test_hostile_headers", FUZZ)),
     "V2": (
@@ -166,6 +167,7 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
             f"{ENGINE}::test_a_client_that_goes_frees_its_place",
             f"{ENGINE}::test_a_dropped_call_ends_at_its_next_step",
             f"{ENGINE}::test_a_text_that_is_dropped_is_not_read_on",
+            f"{HELD}::test_an_upload_that_is_given_up_is_not_kept",
         ),
     ),
     "V26": ("memory that grows with every request", (f"{ENGINE}::test_nothing_is_kept_of_requests",)),
@@ -187,7 +189,9 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
             f"{SECURITY}::test_bodies_are_bounded_before_they_are_parsed",
             f"{SECURITY}::test_an_old_package_is_refused",
             f"{SECURITY}::test_upload_names",
-            f"{SECURITY}::test_documents",
+            f"{HELD}::test_uploads_that_are_none",
+            f"{HELD}::test_a_name_is_no_path",
+            f"{HELD}::test_too_many_uploads",
         ),
     ),
     "V30": (
@@ -214,7 +218,11 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "V33": ("addresses from requests that are fetched", (f"{SECURITY}::test_nothing_is_fetched",)),
     "V34": (
         "errors that tell addresses and paths",
-        (f"{SECURITY}::test_errors_tell_nothing_of_this_machine", f"{ENGINE}::test_a_stream_that_fails_says_so"),
+        (
+            f"{SECURITY}::test_errors_tell_nothing_of_this_machine",
+            f"{ENGINE}::test_a_stream_that_fails_says_so",
+            f"{HELD}::test_a_full_disk",
+        ),
     ),
     "V35": (
         "PDFs that loop or take all memory",
@@ -253,6 +261,17 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
             f"{PARSE}::test_an_archive_in_memory_leaves_no_file",
             "library/test_walk.py::test_links_that_lead_out_are_told_and_not_followed",
             "library/test_walk.py::test_loops_of_links_end",
+        ),
+    ),
+    "V46": (
+        "documents, names and errors that become markup",
+        (
+            f"{PAGE}/test_files.py::test_text_never_becomes_markup",
+            f"{PAGE}/test_hostile.py::test_markup_in_documents_names_questions_and_candidates",
+            f"{PAGE}/test_hostile.py::test_markup_in_an_error",
+            f"{PAGE}/test_hostile.py::test_what_was_put_into_the_history",
+            f"{PAGE}/test_library.py::test_markup_in_documents_and_their_names",
+            f"{HELD}::test_markup_is_data",
         ),
     ),
 }
@@ -354,7 +373,7 @@ PITFALLS: dict[str, tuple[str, ...]] = {
 
 
 def test_every_class_has_its_tests() -> None:
-    numbers = [*range(1, 13), "12b", *range(13, 39)]
+    numbers = [*range(1, 13), "12b", *range(13, 39), 46]
     assert list(CLASSES) == [f"V{number}" for number in numbers]
     for what, tests in (*CLASSES.values(), *PITFALLS.items()):
         assert what

@@ -17,14 +17,16 @@ from puna.answer.reader import Reader
 from puna.llama.load import load
 from puna.serve.app import LOCAL, make_app
 from puna.serve.keys import Keys
+from puna.serve.library import Documents
 from puna.serve.limits import Limits
 from puna.serve.run import listen
 from puna.serve.server import Server
-from puna.serve.service import Documents, Service
+from puna.serve.service import Service
 from puna.tokens.tokenizer import Tokenizer
 from puna.weights.checkpoint import open_checkpoint
 from tests.cli.tiny_file import write_tiny
 
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 KEYS = ("first-key-of-the-tests", "second-key-of-the-tests")
 
 
@@ -70,6 +72,10 @@ class Running:
     def post(self, path: str, body: Any, **headers: str) -> Reply:
         return self.send("POST", path, body, headers)
 
+    def upload(self, name: str, content: bytes | str, **headers: str) -> Reply:
+        sent = content.encode() if isinstance(content, str) else content
+        return self.send("POST", "/v1/documents", form(name, sent), {**FORM, **headers})
+
     def complete(self, **fields: Any) -> Any:
         reply = self.post("/v1/completions", {"model": self.model, "temperature": 0, **fields})
         assert reply.status == 200, reply.body
@@ -79,6 +85,11 @@ class Running:
         import openai
 
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=120)
+
+
+def form(name: str, content: bytes, field: str = "file") -> bytes:
+    head = f'--b\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
+    return head.encode() + content + b"\r\n--b--\r\n"
 
 
 def tiny_reader(folder: Path, *, packed: bool = True, words: tuple[str, ...] = ()) -> Reader:
@@ -101,13 +112,12 @@ def serving(
     keys: tuple[str, ...] = (),
     documents: Documents | None = None,
     path: Path | None = None,
-    folder: Path | None = None,
 ) -> Iterator[Running]:
     limits = limits or Limits(memory=32 << 20, shelf=32 << 20)
-    service = Service(reader, limits, documents=documents, path=path, folder=folder)
+    service = Service(reader, limits, documents=documents, path=path)
     sock = listen("127.0.0.1", 0)
     app = make_app(service, hosts=LOCAL, keys=Keys(list(keys)) if keys else None)
-    server = Server(app, limits, service.engine.stop, "critical")
+    server = Server(app, limits, service.stop, "critical")
     service.engine.start()
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[sock])))
     thread.start()

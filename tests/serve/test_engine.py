@@ -21,6 +21,7 @@ from puna.errors import ServeError
 from puna.serve.calls import Call, DroppedError, stepped
 from puna.serve.engine import Engine, Request
 from puna.serve.ground import READ, Common, ground_for
+from puna.serve.library import Documents
 from puna.serve.limits import Limits
 from puna.serve.text import Text, Wanted
 from puna.serve.texts import Texts
@@ -307,7 +308,7 @@ def test_nothing_is_kept_of_requests(reader) -> None:
 def test_health(reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tmp_path / "model.gguf"
     model.write_bytes(b"x")
-    with serving(reader, path=model, folder=tmp_path) as running:
+    with serving(reader, path=model, documents=Documents(tmp_path / "library", create=True)) as running:
         assert running.send("GET", "/health").body["status"] == "ok"
         model.unlink()
         reply = running.send("GET", "/health")

@@ -1,6 +1,7 @@
 """The description of the routes is true: what schemathesis makes of it is answered as it says, and never by a 5xx."""
 
 import json
+from itertools import count
 
 import pytest
 import schemathesis
@@ -12,6 +13,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from puna.serve.library import Documents
 from puna.serve.limits import Limits
 from tests.serve.servers import serving
 
@@ -25,8 +27,13 @@ CHECKS = (
 
 
 @pytest.fixture(scope="module")
-def described(reader):
-    with serving(reader, Limits(memory=8 << 20, shelf=8 << 20, tokens=4000, seconds=20.0)) as running:
+def described(reader, tmp_path_factory):
+    """With a library, of which cases delete a document now and then."""
+    documents = Documents(tmp_path_factory.mktemp("described") / "library", create=True)
+    for number in range(100):
+        documents.put(f"{number}.txt", f"Ann led walk {number}.".encode())
+    limits = Limits(memory=8 << 20, shelf=8 << 20, tokens=4000, seconds=20.0)
+    with serving(reader, limits, documents=documents) as running:
         schema = running.send("GET", "/openapi.json").body
         yield running, schemathesis.openapi.from_dict(schema)
 
@@ -34,19 +41,25 @@ def described(reader):
 def test_every_route_as_described(described) -> None:
     running, schema = described
     counts: dict[str, int] = {}
+    statuses: dict[str, set[int]] = {}
     for result in schema.get_all_operations():
-        cases(result.ok(), running, counts)()
-    assert len(counts) == 16
+        cases(result.ok(), running, counts, statuses)()
+    assert len(counts) == 17
+    for label in ("GET /v1/documents", "GET /v1/documents/{document}", "DELETE /v1/documents/{document}"):
+        assert 200 in statuses[label]  # not errors alone were compared
     assert running.complete(prompt="x", max_tokens=1)["choices"]
 
 
-def cases(operation, running, counts: dict[str, int]):
-    """A run of cases for an operation, with a model's name that is there as often as not."""
+def cases(operation, running, counts: dict[str, int], statuses: dict[str, set[int]]):
+    """A run of cases for an operation, with a model's name or a document that is there as often as not."""
     made = operation.as_strategy()
+    ids = count(1)
 
     def named(case):
         if isinstance(case.body, dict) and "model" in case.body:
             case.body["model"] = running.model
+        if "document" in (case.path_parameters or {}):
+            case.path_parameters["document"] = str(next(ids))
         return case
 
     @settings(
@@ -55,7 +68,8 @@ def cases(operation, running, counts: dict[str, int]):
     @given(case=st.one_of(made, made.map(named)))
     def asked(case) -> None:
         counts[operation.label] = counts.get(operation.label, 0) + 1
-        case.call_and_validate(base_url=running.url, checks=list(CHECKS))
+        answer = case.call_and_validate(base_url=running.url, checks=list(CHECKS))
+        statuses.setdefault(operation.label, set()).add(answer.status_code)
 
     return asked
 

@@ -21,7 +21,7 @@ from puna.serve.gate import CSP, HEADERS
 from puna.serve.keys import Keys, is_loopback
 from puna.serve.limits import Limits
 from puna.serve.run import FLOORS, access, check_packages
-from tests.serve.servers import KEYS, serving
+from tests.serve.servers import FORM, KEYS, form, serving
 from tests.test_house import ROOT, SOURCE, tree
 
 PRIVATE = re.compile(r"0x[0-9a-f]{6,}|/home|/tmp|site-packages|Traceback")
@@ -29,7 +29,6 @@ EVERY = [
     (method, route.path.replace("{", "").replace("}", "")) for route in ROUTES for method in sorted(route.methods)
 ]
 JSON = {"Content-Type": "application/json"}
-FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 POSTED = b"POST /v1/answers HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 ASK = {"question": "Who led it?", "text": "Ann led the walk."}
 
@@ -58,7 +57,7 @@ def raw(port: int, data: bytes, *, end: bool = True) -> bytes:
 
 
 def test_every_route_is_known() -> None:
-    assert len(EVERY) == 17
+    assert len(EVERY) == 18
     assert {path for _, path in EVERY} >= {"/v1/answers", "/v1/completions", "/metrics", "/openapi.json"}
 
 
@@ -432,54 +431,11 @@ def test_upload_names_that_are_none(given: str | None) -> None:
     assert error.value.code == "E-SERVE-UPLOAD"
 
 
-class Memory:
-    """A library in memory, for the routes' own checks."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, tuple[str, bytes]] = {}
-
-    def put(self, name: str, content: bytes) -> dict:
-        self.held[str(len(self.held) + 1)] = (name, content)
-        return {"id": str(len(self.held)), "name": name}
-
-    def list(self) -> list[dict]:
-        return [{"id": number, "name": name} for number, (name, _) in self.held.items()]
-
-    def remove(self, document: str) -> bool:
-        return self.held.pop(document, None) is not None
-
-    def ask(self, reader, question, candidates, options) -> dict:
-        texts = "\n".join(content.decode() for _, content in self.held.values())
-        return reader.ask(question, texts, candidates, **options).to_dict()
-
-
-def form(name: str, content: bytes, field: str = "file") -> bytes:
-    head = f'--b\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
-    return head.encode() + content + b"\r\n--b--\r\n"
-
-
-def test_documents(reader) -> None:
-    library = Memory()
-    with serving(reader, Limits(memory=32 << 20, upload=1000), documents=library) as running:
-        made = running.send("POST", "/v1/documents", form("../a.txt", b"Ann led the walk."), FORM)
-        assert (made.status, made.body) == (201, {"id": "1", "name": "a.txt"})
-        assert running.send("GET", "/v1/documents").body == {"data": [{"id": "1", "name": "a.txt"}]}
-        found = running.post("/v1/answers", {"question": "Who led it?"}).body
-        assert found["coverage"]["characters"] == len("Ann led the walk.")
-        assert running.send("POST", "/v1/documents", form("b.txt", b"x" * 1001), FORM).status == 413
-        assert running.send("POST", "/v1/documents", form("b.txt", b"x" * 70000), FORM).status == 413
-        for body in (form("", b"x"), form("b.txt", b""), form("b.txt", b"x", "other"), b"junk", b"--b\r\n" * 500):
-            assert running.send("POST", "/v1/documents", body, FORM).status == 400
-        assert running.send("POST", "/v1/documents", form("b.txt", b"x"), JSON).status == 415
-        for odd in ("2", "..%2f1", "x" * 65):
-            assert running.send("DELETE", f"/v1/documents/{odd}").status in (400, 404)
-        assert running.send("DELETE", "/v1/documents/1").body == {"id": "1", "deleted": True}
-        assert library.held == {}
-
-
 def test_without_a_library(running) -> None:
     for reply in (
         running.send("GET", "/v1/documents"),
+        running.send("GET", "/v1/documents/1"),
+        running.send("POST", "/v1/documents", form("a.txt", b"x"), FORM),
         running.send("DELETE", "/v1/documents/1"),
         running.post("/v1/answers", {"question": "Who?"}),
     ):

@@ -22,6 +22,9 @@ _WORDS = {
 
 
 @click.command(short_help="Serve the page and an HTTP interface.")
+@click.option(
+    "--library", metavar="DIR|postgresql://…", help="Documents to ask and to upload to; made if it is not there."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", default=8017, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one."
@@ -49,6 +52,7 @@ _WORDS = {
 @reader_option
 @device_option
 def serve(
+    library: str | None,
     host: str,
     port: int,
     api_key_file: Path | None,
@@ -69,6 +73,7 @@ def serve(
     \b
     Examples:
       puna serve
+      puna serve --library my.library
       puna serve --port 9000 --model my-model.gguf
       puna serve --host 0.0.0.0 --api-key-file keys.txt --allow-host puna.example.org
     """
@@ -82,15 +87,17 @@ def serve(
 
         import puna
         from puna.serve.app import make_app
+        from puna.serve.library import Documents
         from puna.serve.limits import Limits
         from puna.serve.server import Server
         from puna.serve.service import Service
         from puna.weights.store import resolve
 
         limits = Limits(waiting=waiting, seconds=float(seconds), memory=memory << 20)
+        documents = Documents(library, create=True) if library else None
         reader = puna.load(model, adapter=adapter, device=device)
-        service = Service(reader, limits, path=resolve(model))
-        server = Server(make_app(service, hosts=hosts, keys=keys), limits, service.engine.stop)
+        service = Service(reader, limits, path=resolve(model), documents=documents)
+        server = Server(make_app(service, hosts=hosts, keys=keys), limits, service.stop)
         service.engine.start()
         words = _WORDS[language()]
         name = f"[{host}]" if ":" in host else host

@@ -20,17 +20,17 @@ _TRIES = 5  # searches, where documents are replaced between being found and bei
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What a search has found, and the documents that it is in, by path."""
+class Found:
+    """What a search has found, best first, and the documents that it is in, by path. `seconds`: what it took."""
 
     passages: list[FoundPassage]
     documents: dict[str, Document]
+    seconds: float
 
 
 def find(store: Store, question: str, n: int = PASSAGES, embedder: Embedder | None = None) -> list[FoundPassage]:
     """Give the n best passages for a question, best first. Raises InputError for an empty one, LibraryError."""
-    check(question, None)
-    return _find(store, question, n, embedder).passages
+    return search(store, question, n, embedder).passages
 
 
 def ask(
@@ -50,9 +50,23 @@ def ask(
     Where no passage has a word of the question, or none has a word that could be an answer, there are no answers and the
     probability of none is 1. Raises InputError and LibraryError.
     """
-    began = time.perf_counter()
     check(question, candidates)
-    found = _find(store, question, passages, embedder)
+    found = search(store, question, passages, embedder)
+    return answer(found, reader, question, candidates, progress=progress, stop=stop, options=options)
+
+
+def answer(
+    found: Found,
+    reader: Reader,
+    question: str,
+    candidates: Sequence[str] | None = None,
+    *,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+    options: Options,
+) -> LibraryAnswers:
+    """Answer a question from what a search has found; nothing but the model is asked any more. Raises InputError."""
+    began = time.perf_counter() - found.seconds
     order = sorted(found.documents)
     sources = [Source(path, found.documents[path].text) for path in order]
     places = {path: number for number, path in enumerate(order)}
@@ -65,7 +79,10 @@ def ask(
     return _cited(replace(answers, elapsed_ms=elapsed), read, found.documents)
 
 
-def _find(store: Store, question: str, n: int, embedder: Embedder | None) -> _Found:
+def search(store: Store, question: str, n: int = PASSAGES, embedder: Embedder | None = None) -> Found:
+    """Find the n best passages for a question, with all that an answer from them needs. Raises as `find` does."""
+    check(question, None)
+    began = time.perf_counter()
     if n < 1:
         raise InputError("E-LIBRARY-ASK-PASSAGES", value=n)
     for last in range(_TRIES - 1, -1, -1):
@@ -77,9 +94,10 @@ def _find(store: Store, question: str, n: int, embedder: Embedder | None) -> _Fo
             if error.code != "E-LIBRARY-NO-DOCUMENT" or not last:
                 raise
             continue
-        return _Found(
+        return Found(
             [_passage(each, held[each.hit.document], texts[each.hit.document]) for each in hits],
             {held[number].path: text for number, text in texts.items()},
+            time.perf_counter() - began,
         )
     raise AssertionError
 

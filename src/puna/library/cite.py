@@ -79,7 +79,12 @@ def widened(kind: type[Wide], value: Any, **more: object) -> Wide:
 
 def page_of(document: Document, start: int) -> int | None:
     """Give the page of a place, None where the document has no pages."""
-    return max(bisect_right(document.pages, start), 1) if document.pages else None
+    return page_at(document.pages, start)
+
+
+def page_at(pages: Sequence[int], start: int) -> int | None:
+    """Give the page of a place by where each begins; None where there are none."""
+    return max(bisect_right(pages, start), 1) if pages else None
 
 
 def boxes_of(document: Document, start: int, end: int) -> tuple[Box, ...]:

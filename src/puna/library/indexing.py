@@ -11,7 +11,7 @@ from puna.errors import DocumentError, LibraryError, shown
 from puna.library.embedding import Embedder
 from puna.library.parse import Parser, contents
 from puna.library.passages import passages
-from puna.library.types import Passage, Store
+from puna.library.types import Document, Passage, Store
 from puna.library.walk import Walk, walk
 
 MODEL = "vectors"  # the setting that names the model of a library's vectors
@@ -123,6 +123,18 @@ def index(
     return summary(False)
 
 
+def keep(
+    store: Store, path: str, digest: str, size: int, document: Document, embedder: Embedder | None = None
+) -> None:
+    """Cut a document into passages and put it under `path`, with their vectors where the library has some.
+
+    digest: SHA-256 of the file's bytes; size: how many they are. Durable when this returns. Raises LibraryError.
+    """
+    pieces = passages(document)
+    vectors = embedder.encode([passage_text(piece) for piece in pieces]) if embedder and pieces else None
+    store.put(path, digest, size, document, pieces, vectors)
+
+
 def passage_text(passage: Passage) -> str:
     """Give a passage as an embedder reads it: under its headings."""
     return "\n".join((*passage.headings, passage.text))
@@ -139,9 +151,7 @@ def _bring_in(path: Path, store: Store, parser: Parser, embedder: Embedder | Non
         if held is not None:  # its text is no longer that of the file
             store.remove([held.path])
         raise
-    pieces = passages(document)
-    vectors = embedder.encode([passage_text(piece) for piece in pieces]) if embedder and pieces else None
-    store.put(str(path), digest, len(raw), document, pieces, vectors)
+    keep(store, str(path), digest, len(raw), document, embedder)
     return "added" if held is None else "replaced"
 
 

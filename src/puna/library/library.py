@@ -94,7 +94,7 @@ class Library:
             question,
             candidates,
             passages=passages,
-            embedder=self._embedder(store),
+            embedder=self.embedding(store),
             progress=progress,
             stop=stop,
             options=options,
@@ -102,7 +102,7 @@ class Library:
 
     def search(self, question: str, n: int = PASSAGES) -> list[FoundPassage]:
         """Give the n best passages for a question, best first; no model is asked."""
-        return find(self.store, question, n, self._embedder(self.store))
+        return find(self.store, question, n, self.embedding(self.store))
 
     @property
     def store(self) -> Store:
@@ -111,7 +111,7 @@ class Library:
             self._store = open_store(self.where, create=False)
         return self._store
 
-    def _embedder(self, store: Store) -> Embedder | None:
+    def embedding(self, store: Store) -> Embedder | None:
         """Give what makes the library's vectors, if it has any. Raises LibraryError where another one was given."""
         model = store.setting(MODEL)
         if model is None:

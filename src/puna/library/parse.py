@@ -34,7 +34,7 @@ class Parser:
         self.limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._served = 0
-        self._late = False
+        self._late = self._stopped = False
 
     def __enter__(self) -> "Parser":
         return self
@@ -55,7 +55,7 @@ class Parser:
                 return self._ask(path, raw)
             except DocumentError as error:
                 # The document may have paid for those before it: in a new process it is alone.
-                if not used or error.code not in ("E-DOCUMENT-MEMORY", "E-DOCUMENT-CRASH"):
+                if self._stopped or not used or error.code not in ("E-DOCUMENT-MEMORY", "E-DOCUMENT-CRASH"):
                     raise
                 self.close()
                 return self._ask(path, raw)
@@ -76,6 +76,12 @@ class Parser:
                 with contextlib.suppress(OSError):
                     pipe.close() if pipe else None
             process.wait()
+
+    def stop(self) -> None:
+        """End the process from another thread; what it is reading fails, and no other is started for that."""
+        self._stopped = True
+        if (process := self._process) is not None:
+            process.kill()
 
     def _ask(self, path: Path, raw: bytes) -> Document:
         process = self._started()

@@ -8,8 +8,14 @@ MESSAGES: dict[str, Message] = {
         ("这些工具需要 MCP SDK，目前没有安装", "请运行 pip install 'puna[mcp]'"),
     ),
     "E-MCP-TEXT": Message(
-        ("no text was given, and the server was started without any", "give one as text, or start puna mcp FILE"),
-        ("没有给出文本，服务启动时也没有带文本", "请用 text 给出文本，或用 puna mcp FILE 启动"),
+        (
+            "no text was given, and the server was started without any",
+            "give one as text, or start puna mcp FILE or puna mcp --library DIR",
+        ),
+        (
+            "没有给出文本，服务启动时也没有带文本",
+            "请用 text 给出文本，或用 puna mcp FILE、puna mcp --library DIR 启动",
+        ),
     ),
     "E-MCP-SOURCE": Message(
         ("{source} does not name one text", "name one of these as source: {known}"),

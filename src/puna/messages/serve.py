@@ -34,7 +34,7 @@ MESSAGES: dict[str, Message] = {
     ),
     "E-SERVE-LIBRARY": Message(
         ("this service has no library", "start it with --library"),
-        ("本服务没有文库", "请用 --library 启动服务"),
+        ("本服务没有文档库", "请用 --library 启动服务"),
     ),
     "E-SERVE-DOCUMENT": Message(
         ("there is no such document", "GET /v1/documents lists them"),
@@ -43,6 +43,14 @@ MESSAGES: dict[str, Message] = {
     "E-SERVE-UPLOAD": Message(
         ("the upload cannot be used: {reason}", "send one file as multipart/form-data, in the field file"),
         ("上传的内容无法使用：{reason}", "请以 multipart/form-data 在 file 字段中发送一个文件"),
+    ),
+    "E-SERVE-STORE": Message(
+        ("the library cannot be read or written: {reason}", "check space and permissions where it lives"),
+        ("文档库无法读写：{reason}", "请检查它所在位置的空间和权限"),
+    ),
+    "E-SERVE-STORE-BUSY": Message(
+        ("another program has kept the library locked for a minute", "try again when it has ended"),
+        ("另一个程序锁定文档库已有一分钟", "请等它结束后再试"),
     ),
     "E-SERVE-UNAUTHORISED": Message(
         ("a key is needed, and none or a wrong one was given", "send it as: Authorization: Bearer KEY"),

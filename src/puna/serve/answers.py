@@ -54,9 +54,10 @@ async def ask(asked: Asked, request: Request) -> Any:
     check(asked.question, asked.candidates)
     if asked.candidates is not None:
         settings.judging()
+    given: Any = sources
     if sources is None:
-        _ = service.library  # there is one, or that is said before anything waits
-    begun = service.ask(tenant_of(request), asked.question, sources, asked.candidates, options)
+        given = await finished(request, service.look_up(lambda library: library.find(asked.question)))
+    begun = service.ask(tenant_of(request), asked.question, given, asked.candidates, options)
     return await finished(request, begun)
 
 

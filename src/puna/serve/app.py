@@ -1,5 +1,6 @@
 """All routes, the page, and what answers where none of them does."""
 
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from puna.serve.chat import chats
 from puna.serve.completions import completions
 from puna.serve.documents import documents
 from puna.serve.embeddings import embeddings
-from puna.serve.faults import body_of, headers_of, language_of, status_of
+from puna.serve.faults import body_of, headers_of, language_of, status_of, told
 from puna.serve.gate import Gate
 from puna.serve.keys import Keys
 from puna.serve.measures import Measures
@@ -30,6 +31,7 @@ from puna.serve.tokens import tokens
 
 PAGE = Path(__file__).with_name("page")
 OPEN = ("/health",)  # what needs no key, beside the page's files, which hold nothing of anybody's
+_LOG = logging.getLogger("puna.serve")
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 states = router()
@@ -110,6 +112,8 @@ def _answer(request: Request, error: BaseException) -> JSONResponse:
 
 
 async def _said(request: Request, error: Exception) -> JSONResponse:
+    if told(error) is not error:
+        _LOG.error("a request has failed: %s", error)
     return _answer(request, error)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from puna.errors import InputError, PunaError, ServeError
+from puna.errors import DocumentError, InputError, PunaError, ServeError
 
 STATUSES = {
     "E-SERVE-UNAUTHORISED": 401,
@@ -22,9 +22,12 @@ STATUSES = {
     "E-SERVE-TIME": 504,
     "E-SERVE-STOPPING": 503,
     "E-SERVE-STOPPED": 503,
+    "E-SERVE-STORE": 507,
+    "E-SERVE-STORE-BUSY": 503,
     "E-SERVE-INTERNAL": 500,
 }
 RETRY = 2  # seconds
+_OWN = ("E-DOCUMENT-READER", "E-DOCUMENT-NEEDS")  # what no other document would change
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 _PRIVATE = re.compile(r"0x[0-9a-fA-F]{6,}|(?:^|[\s'\"(:=])(?:/[\w.+-]+){2,}|[A-Za-z]:\\|site-packages|Traceback")
 
@@ -33,12 +36,16 @@ def status_of(error: BaseException) -> int:
     """Give the status of an error: 400 for bad input, 500 for what is not the client's fault."""
     if isinstance(error, ServeError):
         return STATUSES.get(error.code, 400)
-    return 400 if isinstance(error, InputError) else 500
+    given = isinstance(error, InputError) or (isinstance(error, DocumentError) and error.code not in _OWN)
+    return 400 if given else 500
 
 
 def told(error: BaseException) -> PunaError:
-    """Give what a client may be told: only what was said on purpose, and of this machine's own nothing."""
-    if isinstance(error, InputError | ServeError):
+    """Give what a client may be told: only what was said on purpose, and of this machine's own nothing.
+
+    A document's error names what the client itself has called it.
+    """
+    if isinstance(error, InputError | ServeError | DocumentError):
         return error
     if isinstance(error, PunaError) and not _PRIVATE.search(" ".join(error.describe("en"))):
         return error

@@ -44,6 +44,7 @@ class Gate:
     ) -> None:
         self.app = self._app = app
         self._hosts, self._limits, self._observe = frozenset(host.lower() for host in hosts), limits, observe
+        self._uploads = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -66,9 +67,12 @@ class Gate:
             await send(message)
 
         headers = [(name.lower(), value.decode("latin-1")) for name, value in scope["headers"]]
-        began = time.perf_counter()
+        began, uploads = time.perf_counter(), _is_upload(scope)
+        self._uploads += uploads
         try:
             self._check(scope, headers)
+            if uploads and self._uploads > self._limits.uploads:  # before it stands in memory
+                raise ServeError("E-SERVE-BUSY", waiting=self._uploads - 1)
             body = _Body(receive, self._limit(scope), self._limits.body_seconds)
             await self._app(scope, body.receive, sending)
         except ServeError as error:
@@ -76,12 +80,13 @@ class Gate:
                 raise
             await _refuse(error, {name.decode("latin-1"): value for name, value in headers}, sending)
         finally:
+            self._uploads -= uploads
             route = getattr(scope.get("route"), "path", None) or "other"
             self._observe(route, status[0] if status else 500, time.perf_counter() - began)
 
     def _limit(self, scope: Scope) -> int:
-        uploads = scope["path"] == UPLOADS and scope["method"] == "POST"
-        return self._limits.upload + (1 << 16) if uploads else self._limits.body  # with room for the form around it
+        size = self._limits.upload + (1 << 16)  # with room for the form around it
+        return size if _is_upload(scope) else self._limits.body
 
     def _check(self, scope: Scope, headers: list[tuple[bytes, str]]) -> None:
         hosts = [value for name, value in headers if name == b"host"]
@@ -128,6 +133,10 @@ class _Body:
             raise ServeError("E-SERVE-BODY", limit=self._limit)
         self._whole = not message.get("more_body", False)
         return message
+
+
+def _is_upload(scope: Scope) -> bool:
+    return bool(scope["path"] == UPLOADS and scope["method"] == "POST")
 
 
 def _name_of(host: str) -> str:

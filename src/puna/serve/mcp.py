@@ -1,7 +1,7 @@
 """Tools for programs that speak the Model Context Protocol: `ask`, `rank` and `read_span`, on standard input and output.
 
 Offsets are Unicode code points, `end` exclusive, as everywhere in Puna. No tool opens a file: what can be read is the
-texts that the server was started with, and those that come with a call.
+texts or the library that the server was started with, and the texts that come with a call.
 """
 
 import threading
@@ -16,11 +16,15 @@ from mcp.types import ToolAnnotations
 from pydantic import BaseModel, Field
 
 from puna import __version__
-from puna.answer.checks import sources_of
+from puna.answer.checks import check, sources_of
 from puna.answer.reader import Reader
 from puna.answer.settings import Options
-from puna.answer.types import Answer, Certificate, Coverage, Source
+from puna.answer.types import Answers, Source
 from puna.errors import InputError, PunaError, shown
+from puna.library.ask import answer
+from puna.library.cite import page_at
+from puna.serve.library import Documents
+from puna.serve.schemas import AnswersFound, RankingFound
 from puna.tokens.sentences import line_of
 
 INSTRUCTIONS = (
@@ -28,51 +32,28 @@ INSTRUCTIONS = (
     "probability that the text holds no answer; it never writes an answer of its own. Say so when "
     "no_answer_probability is above 0.5. Offsets count Unicode code points, the end exclusive."
 )
+_KNOWN = 20  # names of a library that are told
 AROUND = 400  # characters shown on either side of a span at most, unless more are asked for
 _READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
 Result = TypeVar("Result")
 
-Text = Annotated[str | None, Field(description="The text; left out, the texts that the server was started with.")]
+Text = Annotated[
+    str | None, Field(description="The text; left out, the texts or the library that the server was started with.")
+]
 Top = Annotated[int, Field(ge=1, le=1000, description="How many answers to give.")]
 
 
-class AnswersFound(BaseModel):
-    """What `puna ask --json` prints: ranked answers with their places, best first."""
-
-    question: str
-    answers: tuple[Answer, ...]
-    no_answer_probability: float
-    model: str
-    coverage: Coverage
-    certificate: Certificate | None
-    elapsed_ms: float
-    threshold: float | None
-
-
-class Candidate(BaseModel):
-    """A candidate; `probability` is among the candidates, `log_probability` in nats."""
-
-    text: str
-    probability: float
-    log_probability: float
-
-
-class RankingFound(BaseModel):
-    """What `puna rank --json` prints: candidates ranked without a text, best first."""
-
-    question: str
-    answers: list[Candidate]
-    model: str
-    elapsed_ms: float
-
-
 class Span(BaseModel):
-    """source[start:end] is `text`, on `line` (from 1); `before` and `after` are what stands around it."""
+    """source[start:end] is `text`, on `line` (from 1); `before` and `after` are what stands around it.
+
+    page: of a PDF in a library, from 1. characters: of the whole text.
+    """
 
     source: str
     start: int
     end: int
     line: int
+    page: int | None
     before: str
     text: str
     after: str
@@ -82,8 +63,8 @@ class Span(BaseModel):
 class _Tools:
     """The tools over one reader, which answers one question at a time."""
 
-    def __init__(self, reader: Reader, sources: Sequence[Source], language: str) -> None:
-        self._reader, self._sources, self._language = reader, sources, language
+    def __init__(self, reader: Reader, sources: Sequence[Source], library: Documents | None, language: str) -> None:
+        self._reader, self._sources, self._library, self._language = reader, sources, library, language
         self._turn = threading.Lock()
 
     async def ask(
@@ -97,7 +78,7 @@ class _Tools:
         top: Top = 5,
         exact: Annotated[bool, Field(description="Search until it is proven that none is better.")] = False,
     ) -> AnswersFound:
-        """Answer a question from a text: the best spans of the text, ranked, each with its probability and exact places.
+        """Answer a question from texts: the best spans of them, ranked, each with its probability and exact places.
 
         Also gives the probability that the text holds no answer, what was read, and a proof of what was missed at most.
         """
@@ -108,6 +89,20 @@ class _Tools:
             anyio.from_thread.run(context.report_progress, done, total)
 
         def work() -> AnswersFound:
+            check(question, candidates)
+            if text is None and self._library is not None:
+                held = self._library.find(question)
+                with self._turn:
+                    found: Answers = answer(
+                        held,
+                        self._reader,
+                        question,
+                        candidates,
+                        progress=progress,
+                        stop=stopped.is_set,
+                        options=options,
+                    )
+                return AnswersFound.model_validate(found.to_dict())
             sources = self._given(text)
             with self._turn:
                 found = self._reader.ask(
@@ -140,7 +135,7 @@ class _Tools:
         start: Annotated[int, Field(ge=0, description="First code point.")],
         end: Annotated[int, Field(ge=0, description="Behind the last code point.")],
         source: Annotated[
-            str | None, Field(description="Name of one of the server's texts, as evidence gives it.")
+            str | None, Field(description="Name of a text or document, as evidence gives it.")
         ] = None,
         text: Text = None,
         around: Annotated[int, Field(ge=0, le=100_000, description="Characters to show on either side.")] = AROUND,
@@ -148,12 +143,7 @@ class _Tools:
         """Read what stands at a place of a text, such as an answer's evidence, with what is around it."""
 
         def work() -> Span:
-            sources = self._given(text)
-            named = [each for each in sources if source in (None, each.name)]
-            if len(named) != 1:
-                known = ", ".join(shown(each.name) for each in sources)
-                raise InputError("E-MCP-SOURCE", source=shown(source or ""), known=known)
-            name, whole = named[0].name, named[0].text
+            name, whole, pages = self._named(source, text)
             if not start <= end <= len(whole):
                 raise InputError("E-MCP-SPAN", start=start, end=end, characters=len(whole))
             return Span(
@@ -161,6 +151,7 @@ class _Tools:
                 start=start,
                 end=end,
                 line=line_of(whole, start),
+                page=page_at(pages, start),
                 before=whole[max(start - around, 0) : start],
                 text=whole[start:end],
                 after=whole[end : end + around],
@@ -168,6 +159,24 @@ class _Tools:
             )
 
         return await self._done(work)
+
+    def _named(self, source: str | None, text: str | None) -> tuple[str, str, Sequence[int]]:
+        """Give the name, the text and the pages of what `source` names; without it, of the only text there is."""
+        if text is None and self._library is not None:
+            known = self._library.names(_KNOWN + 1)
+            name = known[0] if source is None and len(known) == 1 else source or ""
+            if (entry := self._library.named(name)) is not None:
+                document = self._library.document(entry)
+                return name, document.text, document.pages
+            more = ", …" if len(known) > _KNOWN else ""
+            told = ", ".join(map(shown, known[:_KNOWN])) + more
+        else:
+            sources = self._given(text)
+            fit = [each for each in sources if source in (None, each.name)]
+            if len(fit) == 1:
+                return fit[0].name, fit[0].text, ()
+            told = ", ".join(shown(each.name) for each in sources)
+        raise InputError("E-MCP-SOURCE", source=shown(source or ""), known=told)
 
     def _given(self, text: str | None) -> Sequence[Source]:
         if text is not None:
@@ -191,15 +200,22 @@ class _Tools:
         return await anyio.to_thread.run_sync(told, abandon_on_cancel=True)
 
 
-def make_server(reader: Reader, sources: Sequence[Source] = (), language: str = "en") -> MCPServer:
-    """Make a server of the tools over these texts; `run("stdio")` serves until its input ends.
+def make_server(
+    reader: Reader, sources: Sequence[Source] = (), language: str = "en", library: Documents | None = None
+) -> MCPServer:
+    """Make a server of the tools over these texts, or a library; `run("stdio")` serves until its input ends.
 
     `language`: of error messages, "en" or "zh".
     """
     names = "; ".join(f"{shown(source.name)} ({len(source.text)} characters)" for source in sources)
-    told = f"{INSTRUCTIONS} Texts here: {names}." if names else f"{INSTRUCTIONS} Give a text with each question."
+    if library is not None:
+        told = f"{INSTRUCTIONS} A library of documents is here: questions without a text go to it."
+    else:
+        told = (
+            f"{INSTRUCTIONS} Texts here: {names}." if names else f"{INSTRUCTIONS} Give a text with each question."
+        )
     server: MCPServer = MCPServer("puna", instructions=told, version=__version__, log_level="WARNING")
-    tools = _Tools(reader, sources, language)
+    tools = _Tools(reader, sources, library, language)
     for tool in (tools.ask, tools.rank, tools.read_span):
         server.add_tool(tool, annotations=_READS, structured_output=True)
     return server

@@ -254,10 +254,11 @@ class CalibrationFound(BaseModel):
 
 
 class ModelMore(BaseModel):
-    """What Puna says beside OpenAI's fields."""
+    """What Puna says beside OpenAI's fields; `library`: whether the service has one."""
 
     description: str
     context: int
+    library: bool
     calibration: CalibrationFound | None = None
 
 

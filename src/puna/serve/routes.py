@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import Future
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -10,9 +9,8 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from puna.errors import ServeError
-from puna.serve import engine
 from puna.serve.schemas import FAULTS
-from puna.serve.service import Service
+from puna.serve.service import Begun, Service
 
 _BEARER = HTTPBearer(auto_error=False, description="A key of the file that --api-key-file names.")
 
@@ -57,20 +55,21 @@ def tenant_of(request: Request) -> str:
     return tenant
 
 
-async def finished(request: Request, begun: "tuple[engine.Request, Future[Any]]") -> Any:
-    """Wait for a call; drop it where the client goes first."""
-    asked, future = begun
-    result = asyncio.wrap_future(future)
+async def finished(request: Request, begun: Begun) -> Any:
+    """Wait for what was begun; drop it where the client goes first, or it takes too long."""
+    result = asyncio.wrap_future(begun.future)
     gone = asyncio.ensure_future(disconnected(request))
     try:
-        await asyncio.wait({result, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({result, gone}, timeout=begun.seconds, return_when=asyncio.FIRST_COMPLETED)
         if result.done():
             return result.result()
-        raise GoneError
+        if gone.done():
+            raise GoneError
+        raise ServeError("E-SERVE-TIME", seconds=begun.seconds)
     finally:
         gone.cancel()
         if not result.done():
-            service_of(request).engine.drop(asked)
+            begun.drop()
             result.cancel()
 
 

@@ -2,7 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
 
 from puna.answer.spans import MAX_CHARS, MAX_WORDS
 
@@ -115,6 +122,37 @@ class EvidenceFound(BaseModel):
     loss: float | None = None
 
 
+class BoxFound(BaseModel):
+    """Where a line stands on a page: in points (1/72 inch) from its left and upper edge; start and end as in the text."""
+
+    start: int
+    end: int
+    page: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class OriginalFound(BaseModel):
+    """A place in what the text was extracted from: `part` is a file in an archive, or empty."""
+
+    part: str
+    start: int
+    end: int
+
+
+class CitationFound(EvidenceFound):
+    """A place in a document of the library, whose name is `source`; `passage`: which of the passages that were read."""
+
+    title: str
+    page: int | None
+    boxes: list[BoxFound]
+    original: OriginalFound | None
+    headings: list[str]
+    passage: int
+
+
 class VariantFound(BaseModel):
     """Another wording of an answer."""
 
@@ -136,7 +174,7 @@ class AnswerFound(BaseModel):
     text: str
     probability: float
     log_probability: float
-    evidence: list[EvidenceFound]
+    evidence: list[CitationFound | EvidenceFound]
     variants: list[VariantFound]
     why: list[SupportFound] | None
 
@@ -160,10 +198,25 @@ class CertificateFound(BaseModel):
     passes: int
 
 
-class AnswersFound(BaseModel):
-    """What `puna ask --json` prints. About a library: what `puna ask --library --json` prints."""
+class PassageFound(BaseModel):
+    """A passage that was read; `probability`: that the answer stands there, `alone`: if it were the only one read."""
 
-    model_config = ConfigDict(extra="allow")
+    source: str
+    title: str
+    start: int
+    end: int
+    line: int
+    page: int | None
+    headings: list[str]
+    text: str
+    score: float
+    prior: float
+    probability: float
+    alone: float | None
+
+
+class AnswersFound(BaseModel):
+    """What `puna ask --json` prints; about a library, with `passages`, what `puna ask --library --json` prints."""
 
     question: str
     answers: list[AnswerFound]
@@ -173,6 +226,15 @@ class AnswersFound(BaseModel):
     certificate: CertificateFound | None
     elapsed_ms: float
     threshold: float | None
+    passages: list[PassageFound] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_passages(self, write: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        """Leave `passages` out where texts were asked; with a type of its own here, the schema would be lost."""
+        found = write(self)
+        if self.passages is None:
+            del found["passages"]
+        return found
 
 
 class CandidateFound(BaseModel):
@@ -218,18 +280,36 @@ class ManyLabelsFound(BaseModel):
 
 
 class DocumentFound(BaseModel):
-    """A document of the library."""
-
-    model_config = ConfigDict(extra="allow")
+    """A document of the library: `name` is what evidence calls `source`; `size`: of the file, in bytes."""
 
     id: str
     name: str
+    title: str
+    size: int
+    characters: int
+    passages: int
 
 
 class DocumentsFound(BaseModel):
-    """The documents of the library."""
+    """Documents of the library, and whether there are more behind them."""
 
     data: list[DocumentFound]
+    has_more: bool
+
+
+class DocumentText(DocumentFound):
+    """A piece of a document's text: `start` to `end` in code points. utf16, line, page: of where it begins.
+
+    pages: where each page of the whole text begins, in code points; empty where the format has none.
+    """
+
+    start: int
+    end: int
+    utf16: int
+    line: int
+    page: int | None
+    pages: list[int]
+    text: str
 
 
 class Removed(BaseModel):
@@ -291,5 +371,5 @@ class TokenizerInfo(BaseModel):
 
 
 FAULTS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Faulty} for status in (400, 401, 403, 404, 405, 408, 413, 415, 429, 500, 503, 504)
+    status: {"model": Faulty} for status in (400, 401, 403, 404, 405, 408, 413, 415, 429, 500, 503, 504, 507)
 }

@@ -1,17 +1,22 @@
 """The models behind the service, and what they are asked to do: one engine for all."""
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from puna.answer.reader import Reader
 from puna.answer.settings import Options
 from puna.answer.types import Answers, Ranking, Source
 from puna.errors import ServeError
+from puna.library.ask import Found, answer
 from puna.rank.shelf import Shelf
 from puna.serve.calls import Stepped, wait
-from puna.serve.engine import Engine, Request
+from puna.serve.desk import Desk
+from puna.serve.engine import Engine
+from puna.serve.library import Documents
 from puna.serve.limits import Limits
 from puna.tasks.classify import Classified, Classifier
 from puna.tasks.labels import Example, Label
@@ -19,29 +24,16 @@ from puna.tasks.labels import Example, Label
 _SPACE = 64 << 20  # bytes below which a disk is full
 
 
-class Documents(Protocol):
-    """A library as the service knows it: documents go in by name and are told by an id; a name is never a path.
+class Begun(NamedTuple):
+    """Something that is being done: its result to come, how to let go of it, and its time; None: the engine counts it."""
 
-    All of it is called in the threads of the engine's calls, one at a time.
-    """
-
-    def put(self, name: str, content: bytes) -> dict[str, Any]:
-        """Add a file, or replace the one of that name; give what `list` says of it."""
-
-    def list(self) -> Sequence[dict[str, Any]]:
-        """Give id, name, title, size, characters and passages of each document."""
-
-    def remove(self, document: str) -> bool:
-        """Remove a document; False if there is none of that id."""
-
-    def ask(
-        self, reader: Reader, question: str, candidates: Sequence[str] | None, options: Options
-    ) -> dict[str, Any]:
-        """Answer from the library with this reader; give what `puna ask --library --json` prints."""
+    future: "Future[Any]"
+    drop: Callable[[], None]
+    seconds: float | None = None
 
 
 class Service:
-    """What the routes call. `path`: the model's file; `folder`: where the library lives, for `problems`."""
+    """What the routes call. `path`: the model's file, for `problems`; `documents`: the library, if there is one."""
 
     def __init__(
         self,
@@ -50,12 +42,13 @@ class Service:
         *,
         path: Path | None = None,
         documents: Documents | None = None,
-        folder: Path | None = None,
     ) -> None:
         self.reader, self.limits, self.documents = reader, limits, documents
         self.calibration = reader.own_calibration()
         self.engine = Engine(reader.plain.model, limits)
-        self._path, self._folder = path, folder
+        self._path = path
+        # Who adds documents does not keep those waiting who look some up.
+        self._adding, self._looking = (Desk(threads, limits.waiting) for threads in (limits.adding, limits.looking))
         self._asking = Shelf(Stepped(reader.model), memory=limits.shelf)
         plain = reader.plain
         self._plain = self._asking if plain is reader else Shelf(Stepped(plain.model), memory=limits.shelf)
@@ -79,24 +72,22 @@ class Service:
         self,
         tenant: str,
         question: str,
-        sources: Sequence[Source] | None,
+        sources: Sequence[Source] | Found,
         candidates: Sequence[str] | None,
         options: Options,
-    ) -> tuple[Request, Any]:
-        """Begin a question, about texts or, without any, about the library; its future gives the object of `--json`."""
+    ) -> Begun:
+        """Begin a question about texts, or what was found in the library; its future gives the object of `--json`."""
 
         def work(shelf: Shelf) -> dict[str, Any]:
             reader = self.reader.over(shelf)
-            if sources is None:
-                return self.library.ask(reader, question, candidates, options)
+            if isinstance(sources, Found):
+                return answer(sources, reader, question, candidates, options=options).to_dict()
             found: Answers = reader.ask(question, sources, candidates, **options)
             return found.to_dict()
 
         return self._begin(tenant, self._asking, work)
 
-    def rank(
-        self, tenant: str, question: str, candidates: Sequence[str], top: int | None, normalise: str
-    ) -> tuple[Request, Any]:
+    def rank(self, tenant: str, question: str, candidates: Sequence[str], top: int | None, normalise: str) -> Begun:
         """Begin a ranking."""
 
         def work(shelf: Shelf) -> dict[str, Any]:
@@ -115,7 +106,7 @@ class Service:
         multi: bool,
         threshold: float,
         prior: bool | None,
-    ) -> tuple[Request, Any]:
+    ) -> Begun:
         """Begin to label texts."""
 
         def work(shelf: Shelf) -> list[dict[str, Any]]:
@@ -128,10 +119,29 @@ class Service:
 
         return self._begin(tenant, self._plain, work)
 
-    def with_library(self, work: Callable[[Documents], Any]) -> tuple[Request, Any]:
-        """Begin something with the library. Raises ServeError where there is none."""
+    def look_up(self, work: Callable[[Documents], Any]) -> Begun:
+        """Begin to read something in the library. Raises ServeError where there is none."""
         documents = self.library
-        return self.engine.call(lambda: work(documents))
+        task = self._looking.submit(lambda wanted: work(documents))
+        return Begun(task.future, task.drop, self.limits.seconds)
+
+    def change(self, work: Callable[[Documents, Callable[[], bool]], Any]) -> Begun:
+        """Begin to change the library; `work` is also given a call that tells whether that is still wanted."""
+        documents = self.library
+        task = self._adding.submit(lambda wanted: work(documents, wanted))
+        return Begun(task.future, task.drop, self.limits.seconds)
+
+    def stop(self, grace: float) -> None:
+        """Take on no more; what is in work has `grace` seconds to be done, then ends with an error."""
+        until = time.monotonic() + grace
+        desks = (self._adding, self._looking)
+        for desk in desks:
+            desk.close()
+        self.engine.stop(grace)
+        for desk in desks:
+            desk.finish(until)
+        if self.documents is not None:
+            self.documents.close()
 
     @property
     def library(self) -> Documents:
@@ -145,8 +155,9 @@ class Service:
         found = []
         if self._path is not None and not self._path.exists():
             found.append("model file missing")
+        folder = self.documents.folder if self.documents else None
         try:
-            if self._folder is not None and shutil.disk_usage(self._folder).free < _SPACE:
+            if folder is not None and shutil.disk_usage(folder).free < _SPACE:
                 found.append("disk full")
         except OSError:
             found.append("library missing")
@@ -154,7 +165,7 @@ class Service:
             found.append({"failed": "engine failed"}.get(self.engine.state, self.engine.state))
         return found
 
-    def _begin(self, tenant: str, shelf: Shelf, work: Callable[[Shelf], Any]) -> tuple[Request, Any]:
+    def _begin(self, tenant: str, shelf: Shelf, work: Callable[[Shelf], Any]) -> Begun:
         def run() -> Any:
             view = shelf.beside(salt=tenant.encode(), wait=wait)
             try:
@@ -162,4 +173,5 @@ class Service:
             finally:
                 view.close()
 
-        return self.engine.call(run)
+        request, future = self.engine.call(run)
+        return Begun(future, lambda: self.engine.drop(request))

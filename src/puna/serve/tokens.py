@@ -34,7 +34,12 @@ def _models(service: Service) -> list[ModelFound]:
             id=name,
             created=0,
             owned_by="puna",
-            puna=ModelMore(description=said, context=service.context, calibration=own),
+            puna=ModelMore(
+                description=said,
+                context=service.context,
+                library=service.documents is not None,
+                calibration=own,
+            ),
         )
         for name, said, own in described
     ]

@@ -47,10 +47,14 @@ def service(started: Service) -> Service:
 
 @pytest.fixture
 def visit(browser, service: Service) -> Iterator[Callable[..., object]]:
-    """Open the page: `visit(path, refused=..., **context)`; `refused`: statuses of 400 and more are expected."""
+    """Open the page: `visit(path, refused=..., at=..., **context)`.
+
+    `refused`: statuses of 400 and more are expected; `at`: of another service.
+    """
     contexts, problems = [], []
 
-    def opened(path: str = "?lang=en", *, context=None, refused: bool = False, **options):
+    def opened(path: str = "?lang=en", *, context=None, refused: bool = False, at: str = "", **options):
+        address = at or service.address
         if context is None:
             context = browser.new_context(
                 **{"locale": "en-US", "viewport": {"width": 1280, "height": 860}, **options}
@@ -71,11 +75,11 @@ def visit(browser, service: Service) -> Iterator[Callable[..., object]]:
             "request",
             lambda asked: (
                 None
-                if asked.url.startswith((service.address, f"blob:{service.address}"))
+                if asked.url.startswith((address, f"blob:{address}"))
                 else problems.append(f"asked for {asked.url}")
             ),
         )
-        page.goto(service.address + path)
+        page.goto(address + path)
         page.locator("[data-language][aria-pressed=true]").wait_for()
         return page
 

@@ -1,13 +1,11 @@
 """A small real service for the page's tests: its files under the strictest headers, and answers by a real reader.
 
-What the page needs of the service and no more; errors have the service's form. `texts` is the library, in memory.
+What the page needs of the service without a library, and no more; errors have the service's form.
 """
 
 import json
 import threading
 from dataclasses import asdict
-from email import message_from_bytes
-from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -51,7 +49,6 @@ class Service(ThreadingHTTPServer):
         self.hold.set()
         self.key: str | None = None
         self.refuse: int | None = None
-        self.library: dict[str, str] | None = None
         self.requests: list[dict] = []
         self.paths: list[str] = []
 
@@ -65,12 +62,9 @@ class Service(ThreadingHTTPServer):
         if self.refuse is not None:
             return self.refuse, {"error": {"message": "too many questions", "hint": "", "code": "E-SERVE-BUSY"}}
         options = {name: asked[name] for name in ("top", "exact") if name in asked}
-        given = asked.get("texts")
-        if given is None and self.library is not None:
-            given = [{"name": name, "text": text} for name, text in self.library.items()]
         try:
             with self.lock:
-                sources = [Source(each["name"], each["text"]) for each in given or ()]
+                sources = [Source(each["name"], each["text"]) for each in asked["texts"]]
                 return 200, self.reader.ask(
                     asked["question"], sources, asked.get("candidates"), **options
                 ).to_dict()
@@ -82,7 +76,7 @@ class Service(ThreadingHTTPServer):
         """Tell of the model what `/v1/models` tells."""
         fitted = self.reader.own_calibration()
         known = asdict(fitted) if fitted else None
-        return {"id": self.reader.name, "puna": {"library": self.library is not None, "calibration": known}}
+        return {"id": self.reader.name, "puna": {"library": False, "calibration": known}}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -107,9 +101,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.paths.append(self.path)
         if not self._known():
             return
-        if self.path == "/v1/documents":
-            self._json(*self._put(body))
-            return
         asked = json.loads(body)
         self.server.requests.append(asked)
         self.server.hold.wait()
@@ -119,33 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _read(self, path: str) -> tuple[int, dict]:
         if path == "v1/models":
             return 200, {"object": "list", "data": [self.server.about()]}
-        library = self.server.library
-        if path == "v1/documents" and library is not None:
-            return 200, {"data": [self._held(name) for name in library]}
-        if library is not None and (name := self._named(path)) in library:
-            return 200, {**self._held(name), "text": library[name], "pages": [0, library[name].find("\f") + 1]}
         return 404, {"error": {"message": "there is nothing here", "hint": "", "code": "E-SERVE-ROUTE"}}
-
-    def do_DELETE(self) -> None:
-        self.server.paths.append(self.path)
-        name = self._named(unquote(self.path).strip("/"))
-        found = (self.server.library or {}).pop(name, None)
-        self._json(200 if found is not None else 404, {"id": name, "deleted": found is not None})
-
-    def _put(self, body: bytes) -> tuple[int, dict]:
-        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
-        (part,) = message_from_bytes(head + body, policy=HTTP).iter_parts()
-        name, content = part.get_filename(), part.get_payload(decode=True)
-        if b"\0" in content:
-            return 400, {"error": {"message": f"{name} is damaged", "hint": "", "code": "E-DOCUMENT-DAMAGED"}}
-        self.server.library[name] = content.decode()
-        return 200, self._held(name)
-
-    def _held(self, name: str) -> dict:
-        return {"id": f"id of {name}", "name": name, "characters": len(self.server.library[name])}
-
-    def _named(self, path: str) -> str:
-        return path.removeprefix("v1/documents/id of ")
 
     def _known(self) -> bool:
         if self.server.key in (None, self.headers.get("Authorization", "").removeprefix("Bearer ")):

@@ -16,8 +16,7 @@ def violations(page) -> list[str]:
 
 @pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"])
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_axe(visit, service, language: str, options: dict) -> None:
-    service.library = {"a.txt": TEXT}
+def test_axe(visit, language: str, options: dict) -> None:
     page = visit(f"?lang={language}", **options)
     assert violations(page) == []
     for summary in page.locator("summary").all():
@@ -26,8 +25,6 @@ def test_axe(visit, service, language: str, options: dict) -> None:
     page.locator(".choice").nth(1).click()
     assert violations(page) == []
     page.locator("#edit").click()
-    page.locator("[value=library]").check()
-    page.locator("#documents button").click()
     ask(page, OUTSIDE, text=None)
     page.locator("#question").fill("")
     page.locator("#ask [type=submit]").click()

@@ -1,7 +1,5 @@
 // The service's HTTP interface; nothing else in the page knows its addresses and forms.
 
-import { units } from "./places.js";
-
 const KEY = "puna.key";
 
 /** What went wrong: a `kind` of this page ("network", "busy", "key", "server") or a code and message of the service. */
@@ -57,26 +55,26 @@ export async function about() {
   return { library: puna.library ?? false, calibration: puna.calibration ?? null };
 }
 
-/** List the library's documents. */
-export async function documents() {
-  return (await call("v1/documents")).data;
-}
+/** List the library's documents from a number on: {data, has_more}. */
+export const documents = (offset = 0) => call(`v1/documents?offset=${offset}`);
+
+/** Find a document by its name; null where there is none. */
+export const named = async (name) => (await call(`v1/documents?${new URLSearchParams({ name })}`)).data[0] ?? null;
 
 /** Add a file to the library. */
-export function upload(file) {
+export function upload(file, options) {
   const form = new FormData();
   form.append("file", file);
-  return call("v1/documents", { method: "POST", body: form });
+  return call("v1/documents", { ...options, method: "POST", body: form });
 }
 
 /** Delete a document from the library. */
 export const remove = (id) => call(`v1/documents/${encodeURIComponent(id)}`, { method: "DELETE" });
 
-/** Give a document's text: {text, pages}, the pages' beginnings in UTF-16; null where it is gone. */
-export async function text(id) {
+/** Give a piece of a document's text, `start` to `end` in code points; null where the document is gone. */
+export async function excerpt(id, start, end) {
   try {
-    const found = await call(`v1/documents/${encodeURIComponent(id)}`);
-    return { text: found.text, pages: (found.pages ?? []).map((start) => units(found.text, start)) };
+    return await call(`v1/documents/${encodeURIComponent(id)}?start=${start}&end=${end}`);
   } catch (error) {
     if (error instanceof Problem && error.status === 404) return null;
     throw error;

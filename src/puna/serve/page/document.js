@@ -4,14 +4,17 @@ import { at, button, make, show } from "./dom.js";
 import { lines, parts, pieces } from "./places.js";
 import { languageOf, number, say } from "./words.js";
 
-const state = { texts: new Map(), places: [], place: 0, open: null, load: null };
+// views: of each text by its name, the piece of it that is shown; null where the text is not to be had.
+const state = { texts: new Map(), views: new Map(), places: [], place: 0, open: null, load: null, failed: null };
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Show texts: Map of name → {text, pages} or null for what is not at hand; `load(name)` fetches one that is not. */
-export function open(texts, load = null) {
-  Object.assign(state, { texts, places: [], place: 0, open: null, load });
+/**
+ * Show texts: Map of name → `whole` text, or null for what is not at hand. `load(name)`: gives one that is `remote`;
+ * `failed(error)`: is told where that does not work.
+ */
+export function open(texts, load, failed) {
+  Object.assign(state, { texts, views: new Map(), places: [], place: 0, open: null, load, failed });
   tabs();
-  paint([...texts.keys()][0] ?? null);
   walk();
 }
 
@@ -40,17 +43,10 @@ async function go(place, focus) {
   state.place = place;
   const evidence = state.places[place];
   walk();
-  if (!evidence) {
-    paint(state.open ?? [...state.texts.keys()][0] ?? null);
-    return;
-  }
-  const name = evidence.source;
-  if (!state.texts.get(name) && state.load) {
-    state.texts.set(name, await state.load(evidence));
-    if (state.places[state.place] !== evidence) return; // gone on meanwhile
-    tabs();
-  }
+  const name = evidence?.source ?? state.open ?? [...state.texts.keys()][0] ?? null;
+  if (!(await look(name, evidence)) || state.places[state.place] !== evidence) return; // gone on meanwhile
   paint(name);
+  if (!evidence) return;
   const first = at("paper").querySelector("mark.current");
   if (first) {
     reveal(first);
@@ -58,6 +54,37 @@ async function go(place, focus) {
   } else if (focus) {
     at("paper").focus();
   }
+}
+
+/** Have the view of a text that a place is in, or any; tells whether the same texts are open still. */
+async function look(name, evidence) {
+  const { texts, views } = state;
+  if (name === null || (views.get(name) && (!evidence || inside(views.get(name), evidence)))) return true;
+  try {
+    if (!texts.get(name) && state.load) texts.set(name, await state.load(name));
+    views.set(name, (await texts.get(name)?.at(evidence)) ?? null);
+  } catch (error) {
+    state.failed(error);
+    return false;
+  }
+  return texts === state.texts;
+}
+
+const inside = ({ from, text }, { utf16: [start, end] }) => from <= start && end <= from + text.length;
+
+/** Show what stands before a view, or behind it. */
+async function turn(name, way) {
+  const { texts, views } = state;
+  try {
+    views.set(name, await texts.get(name)[way](views.get(name)));
+  } catch (error) {
+    state.failed(error);
+    return;
+  }
+  if (texts !== state.texts) return;
+  paint(name);
+  at("paper").scrollTo({ top: way === "before" ? at("paper").scrollHeight : 0 });
+  at("paper").focus();
 }
 
 /** Scroll the pane, and the page only where the pane is not in view. */
@@ -86,7 +113,7 @@ function walk() {
 
 function tabs() {
   const names = [...state.texts.keys()];
-  show(at("tabs"), names.length > 1);
+  show(at("tabs"), names.length > 1 || Boolean(state.load && names.length)); // a library's documents are told by name
   at("tabs").replaceChildren(...names.map((name) =>
     button(make("bdi", {}, name), () => visit(name), { "aria-pressed": String(name === state.open) })));
 }
@@ -95,41 +122,41 @@ function tabs() {
 async function visit(name) {
   const place = state.places.findIndex((each) => each.source === name);
   if (place >= 0) return go(place, false);
-  if (!state.texts.get(name) && state.load) state.texts.set(name, await state.load({ source: name }));
-  paint(name);
+  if (await look(name)) paint(name);
 }
 
 function paint(name) {
   state.open = name;
-  const held = name === null ? null : state.texts.get(name);
+  const view = state.views.get(name) ?? null;
   const paper = at("paper");
   for (const [n, tab] of [...at("tabs").children].entries()) {
     tab.setAttribute("aria-pressed", String([...state.texts.keys()][n] === name));
   }
-  const here = state.places.filter((each) => each.source === name);
-  const stale = held && here.some((each) => held.text.slice(...each.utf16) !== parts(each)[1]);
-  show(at("note"), !held || stale);
-  at("note").textContent = stale ? say("changed") : name === null ? say("nodocument") : say("gone");
-  paper.lang = held ? languageOf(held.text) : "";
-  paper.replaceChildren(...(held ? write(held, stale ? [] : here) : []));
-  show(paper, Boolean(held));
+  const here = view ? state.places.filter((each) => each.source === name && inside(view, each)) : [];
+  const lost = view && state.places[state.place]?.source === name && !here.length;
+  const stale = lost || here.some(({ utf16, ...each }) => view.text.slice(...utf16.map((n) => n - view.from)) !== parts(each)[1]);
+  show(at("note"), !view || stale);
+  at("note").textContent = stale ? say("changed") : name === null ? say("nodocument") : say(state.load ? "removed" : "gone");
+  paper.lang = view ? languageOf(view.text) : "";
+  paper.replaceChildren(...(view ? write(name, view, stale ? [] : here) : []));
+  show(paper, Boolean(view));
 }
 
-/** Make the lines of a text, each with its number and marks, and a heading where a page begins. */
-function write({ text, pages = [] }, places) {
-  const ranges = places.map((each) => each.utf16);
+/** Make the lines of a view, each with its number and marks, and a heading where a page begins. */
+function write(name, { text, from, line, pages, before, after }, places) {
+  const ranges = places.map(({ utf16 }) => utf16.map((n) => n - from));
   const numbers = places.map((each) => state.places.indexOf(each));
-  const made = [];
+  const made = before ? [button(say("view.before"), () => turn(name, "before"), { class: "piece" })] : [];
   let page = 0;
   for (const [n, [start, end]] of lines(text).entries()) {
-    while (page < pages.length && pages[page] <= start) {
-      page += 1;
-      made.push(make("p", { class: "page" }, say("page", { page: number(page) })));
+    for (; page < pages.length && pages[page][0] - from <= start; page += 1) {
+      made.push(make("p", { class: "page" }, say("page", { page: number(pages[page][1]) })));
     }
-    const touching = ranges.some(([from, to]) => from < end && start < to);
+    const touching = ranges.some(([first, last]) => first < end && start < last);
     const content = touching ? cut(text, start, end, ranges, numbers) : [text.slice(start, end)];
-    made.push(make("div", { class: "line", "data-line": n + 1, dir: "auto" }, ...content));
+    made.push(make("div", { class: "line", "data-line": line + n, dir: "auto" }, ...content));
   }
+  if (after) made.push(button(say("view.after"), () => turn(name, "after"), { class: "piece" }));
   return made;
 }
 

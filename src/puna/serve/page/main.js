@@ -8,8 +8,10 @@ import * as earlier from "./earlier.js";
 import * as kept from "./history.js";
 import * as library from "./library.js";
 import { explain } from "./measured.js";
+import { points } from "./places.js";
 import { render, spoken, verdict } from "./result.js";
 import * as sources from "./sources.js";
+import { whole } from "./texts.js";
 import { current, number, percent, preferred, remember, say, speak } from "./words.js";
 
 let answer = null; // {found, texts: [{name, size}], own, id, when}; null before the first
@@ -107,12 +109,14 @@ function accept(found, texts, own) {
 
 /** Open an answer: one that has just come, or an earlier one. */
 function open({ id, when, answers: found, texts, candidates: own }) {
-  const sizes = (texts ?? []).map(({ name, text }) => ({ name, size: text === null ? Infinity : [...text].length }));
+  const sizes = (texts ?? []).map(({ name, text }) => ({ name, size: text === null ? Infinity : points(text) }));
   answer = { found, texts: sizes, own: own.length > 0, id, when };
   [chosen, place] = [verdict(found) === "absent" ? -1 : 0, 0]; // where there is no answer, no place is passed off as one
-  const held = new Map((texts ?? []).map(({ name, text }) => [name, text === null ? null : { text }]));
+  const held = new Map((texts ?? []).map(({ name, text }) => [name, text === null ? null : whole(text)]));
   if (!texts) for (const name of sourcesOf(found)) held.set(name, null);
-  pane.open(held, texts ? null : library.load);
+  pane.open(held, texts ? null : library.load, failed);
+  at("edit").dataset.word = texts ? "edit" : "edit.library";
+  at("edit").textContent = say(at("edit").dataset.word);
   edit(false);
   paint();
   pane.mark(found.answers[chosen]?.evidence ?? []);

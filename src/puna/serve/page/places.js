@@ -7,6 +7,20 @@ export function units(text, points) {
   return at;
 }
 
+/** Count how often a character stands before a place. */
+export function count(text, character, end) {
+  let found = 0;
+  for (let at = text.indexOf(character); at >= 0 && at < end; at = text.indexOf(character, at + 1)) found += 1;
+  return found;
+}
+
+/** Count the code points of a text, however long. */
+export function points(text) {
+  let found = text.length;
+  for (const _ of text.matchAll(/[\ud800-\udbff][\udc00-\udfff]/g)) found -= 1;
+  return found;
+}
+
 /** Cut the sentence of a piece of evidence into what is before the answer, the answer, and what is after it. */
 export function parts(evidence) {
   const { text, start } = evidence.sentence;

@@ -1,6 +1,7 @@
 // The texts to ask: what is pasted, and text files, read here in the browser.
 
 import { at, button, make, show } from "./dom.js";
+import { points } from "./places.js";
 import { current, say } from "./words.js";
 
 const ENCODINGS = ["utf-8", "gb18030", "big5", "utf-16le", "utf-16be", "windows-1252", "shift_jis", "euc-kr"];
@@ -110,7 +111,7 @@ function row(file) {
   }, { "aria-label": say("remove", { name: file.name }) });
   return make("li", {},
     make("bdi", { class: "name" }, file.name),
-    make("span", { class: "hint" }, say("size", { count: [...file.text].length })),
+    make("span", { class: "hint" }, say("size", { count: points(file.text) })),
     file.other ? encodings(file) : null,
     remove);
 }
