@@ -5,7 +5,7 @@ import random
 import pytest
 
 from puna.answer.evidence import evidence
-from puna.answer.types import Source
+from puna.answer.types import Passage, Source
 from puna.library.cite import FoundPassage, Original, boxes_of, cite, headings_of, original_of, page_of
 from puna.library.limits import Limits
 from puna.library.readers import read
@@ -114,7 +114,36 @@ def test_a_citation_has_everything() -> None:
     place = evidence(Source("log", text), start, start + 7)
     found = cite(place, document, passages)
     assert (found.source, found.start, found.end, found.line) == ("log", start, start + 7, 2)
-    assert (found.sentence, found.utf16, found.loss) == (place.sentence, place.utf16, None)
+    assert place.sentence.start == 0
+    assert (found.sentence, found.utf16, found.loss) == (Passage(text[6:43], 6, 43), place.utf16, None)
     assert (found.title, found.page, found.headings, found.passage) == ("A log", 2, ("Walks",), 2)
     assert found.boxes == (Box(6, 43, 2, 5, 6, 7, 8),)
     assert found.original == Original("a.xhtml", 300 + start - 6, 300 + start - 6 + 7)
+
+
+@pytest.mark.parametrize(
+    ("found", "want"),
+    [
+        ("Ann Lee", "The walk was led by Ann Lee"),
+        ("Walks", "Walks"),
+        ("4810", "Mont Blanc | 4810"),
+        ("8848\nMont", "Everest | 8848\nMont Blanc | 4810"),
+        ("Lee\nEverest", "The walk was led by Ann Lee\nEverest | 8848"),
+    ],
+)
+def test_a_sentence_ends_with_its_block(found: str, want: str) -> None:
+    lines = ["Walks", "The walk was led by Ann Lee", "Everest | 8848", "Mont Blanc | 4810", "The end"]
+    text = "\n".join(lines)
+    starts = [text.index(line) for line in lines]
+    ends = [start + len(line) for start, line in zip(starts, lines, strict=True)]
+    blocks = (
+        Block(0, ends[0], "heading", 1),
+        Block(starts[1], ends[1]),
+        Block(starts[2], ends[3], "table"),
+        Block(starts[4], ends[4]),
+    )
+    start = text.index(found)
+    place = evidence(Source("log", text), start, start + len(found))
+    passage = FoundPassage("log", "", 0, len(text), 1, None, (), text, 1.0, 1.0)
+    sentence = cite(place, Document(text, blocks=blocks), [passage]).sentence
+    assert sentence.text == want == text[sentence.start : sentence.end]

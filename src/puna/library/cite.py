@@ -2,10 +2,10 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from puna.answer.types import Answers, Evidence
+from puna.answer.types import Answers, Evidence, Passage
 from puna.library.passages import title_of
 from puna.library.types import Box, Document
 
@@ -125,7 +125,7 @@ def cite(place: Evidence, document: Document, passages: Sequence[FoundPassage]) 
     )
     return widened(
         Citation,
-        place,
+        replace(place, sentence=_within_blocks(place, document)),
         title=document.title,
         page=page_of(document, place.start),
         boxes=boxes_of(document, place.start, place.end),
@@ -133,6 +133,20 @@ def cite(place: Evidence, document: Document, passages: Sequence[FoundPassage]) 
         headings=headings_of(document, place.start),
         passage=next(holding),
     )
+
+
+def _within_blocks(place: Evidence, document: Document) -> Passage:
+    """Give what of a place's sentence is in its blocks, of a table in its rows: headings and cells end without a stop."""
+    blocks = [block for block in document.blocks if block.start < place.end and place.start < block.end]
+    if not blocks:
+        return place.sentence
+    start = max(place.sentence.start, min(blocks[0].start, place.start))
+    end = min(place.sentence.end, max(blocks[-1].end, place.end))
+    if blocks[0].kind == "table":
+        start = max(start, document.text.rfind("\n", 0, place.start) + 1)
+    if blocks[-1].kind == "table" and (row := document.text.find("\n", place.end, end)) >= 0:
+        end = row
+    return Passage(document.text[start:end], start, end)
 
 
 def _origin(document: Document, place: int) -> tuple[str, int, int] | None:
