@@ -10,7 +10,6 @@ wins, and as a tie where the two best of Transformers' scores are nearer than TI
 """
 
 import argparse
-import http.client
 import json
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import lm_eval
 from choice_vs_lm_eval import SETS, TIE, gather, harness
 from lm_eval.models.openai_completions import LocalCompletionsAPI
-from serve_load import free_port, started
+from serve_load import started
 
 from puna.weights.store import resolve
 
@@ -58,18 +57,15 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=["HellaSwag", "ARC easy", "ARC challenge"], choices=SETS)
     parser.add_argument("--json", type=Path, required=True)
     given = parser.parse_args()
-    path, port = resolve(None), free_port()
+    path = resolve(None)
     rows = {name: each for name, each in gather(given.limit, given.seed).items() if name in given.sets}
     theirs = harness(path, "float32", 8, rows)
-    command = [sys.executable, "-m", "puna.cli.main", "serve", "--port", str(port), "--model", str(path)]
+    command = [sys.executable, "-m", "puna.cli.main", "serve", "--model", str(path)]
     found = {}
-    with started([*command, "--adapter", "none", "--seconds", "3600"], port):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        connection.request("GET", "/v1/models")
-        name = json.loads(connection.getresponse().read())["data"][-1]["id"]
+    with started([*command, "--adapter", "none", "--seconds", "3600"]) as server:
         model = LocalCompletionsAPI(
-            base_url=f"http://127.0.0.1:{port}/v1/completions",
-            model=name,
+            base_url=f"http://127.0.0.1:{server.port}/v1/completions",
+            model=server.model,
             tokenizer_backend="remote",
             num_concurrent=8,
             batch_size=1,
