@@ -38,7 +38,7 @@ def test_a_library_that_is_none(tmp_path) -> None:
     import sqlite3
 
     (tmp_path / "file").write_text("x")
-    assert "[E-LIBRARY-FILE]" in refused("--library", str(tmp_path / "file"))
+    assert "[E-LIBRARY-NO-FOLDER]" in refused("--library", str(tmp_path / "file"))
     (tmp_path / "foreign").mkdir()
     with sqlite3.connect(tmp_path / "foreign" / "library.sqlite") as base:
         base.execute("CREATE TABLE a (b)")
