@@ -331,6 +331,16 @@ def test_the_device_of_whoever_comes_first_is_not_kept() -> None:
         np.testing.assert_allclose(inverse.double().numpy(), case.want, rtol=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 17, 128, 1000])
+def test_tables_are_rounded_once(count: int) -> None:
+    """To the last bit, wherever in memory they come to stand: fp32 cosines are not, and scores follow them."""
+    config = RopeConfig(E, 100_000.0)
+    positions = torch.randint(0, 8192, (count,), generator=torch.Generator().manual_seed(count))
+    angles = positions.float().numpy()[:, None] * frequencies(config, 8192)[0].numpy()
+    for found, want in zip(tables(config, positions, 8192), (np.cos, np.sin), strict=True):
+        np.testing.assert_array_equal(found.numpy(), want(angles.astype(np.float64)).astype(np.float32))
+
+
 def test_dynamic_base_grows_with_the_length() -> None:
     config = RopeConfig(E, 10000.0, "dynamic", 2.0, 2048)
     assert torch.equal(frequencies(config, 100)[0], frequencies(RopeConfig(E, 10000.0), 100)[0])

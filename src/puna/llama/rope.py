@@ -100,10 +100,14 @@ def _yarn(inverse: Tensor, config: RopeConfig) -> tuple[Tensor, float]:
 def tables(
     config: RopeConfig, positions: Int[Tensor, " T"], length: int
 ) -> tuple[Float[Tensor, "T half"], Float[Tensor, "T half"]]:
-    """Give cos and sin [T, E/2] in fp32 for the positions (any order, repeats allowed)."""
+    """Give cos and sin [T, E/2] in fp32 for the positions (any order, repeats allowed).
+
+    Rounded from fp64: torch's cosine in fp32 differs in the last bit by where in memory a number stands, and with it a
+    score from one process to the next.
+    """
     inverse, scale = frequencies(config, length)
-    angles = positions.float()[:, None] * inverse.to(positions.device)
-    return angles.cos() * scale, angles.sin() * scale
+    angles = (positions.float()[:, None] * inverse.to(positions.device)).double()
+    return angles.cos().float() * scale, angles.sin().float() * scale
 
 
 def rotate(
