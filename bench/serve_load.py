@@ -178,7 +178,7 @@ def page(results: dict[str, Any], command: str) -> str:
         "the default model. Clients send one request after another. *write*: 8 to 40 words, 32 tokens written; *read*: "
         "200 to 600 words, 2 tokens; *shared*: a question behind one document of 450 words, 8 tokens; *mixed*: these and "
         "`/v1/answers` about the document. Seconds are those of a request, waiting included. *other*: answers that are "
-        "not what the same request gets alone.",
+        "not what the same request gets alone. llama.cpp's server runs with `-np 8 -c 16384`.",
         "",
         "| workload | clients | server | requests a second | p50, s | p95 | p99 | failed | other |",
         "|---|---|---|---|---|---|---|---|---|",
