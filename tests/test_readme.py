@@ -26,9 +26,10 @@ def commands() -> list[tuple[str, str]]:
 
 
 def comparable(output: str) -> list[str]:
-    """Lines without what differs between processors and runs: digits of probabilities, bars, times."""
+    """Lines without what differs between processors and runs: digits of probabilities, bars, times, work done."""
     output = re.sub(r"[█▏▎▍▌▋▊▉]", "", output)
     output = re.sub(r"-?\d+\.\d+(?:e-\d+)?", "N", output)
+    output = re.sub(r'"(nodes|passes)": \d+', r'"\1": N', output)
     return [" ".join(line.split()) for line in output.splitlines() if line.strip()]
 
 
