@@ -1,27 +1,13 @@
 """Every failing call and every moment of a power cut gives one clean error and a sound library; see faults.py, shim.c."""
 
-import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests import shim
 
-
-def failures(mode: str, shim: Path, folder: Path, bug: str = "") -> tuple[int, list[str]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.library.faults", mode, shim, folder, bug],
-        cwd=ROOT,
-        env={**os.environ, "LD_PRELOAD": str(shim)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(done.stdout)
-    return found["points"], found["failures"]
+failures = partial(shim.failures, "tests.library.faults")
 
 
 def test_a_call_that_fails(shim: Path, tmp_path: Path) -> None:

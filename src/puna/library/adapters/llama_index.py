@@ -11,11 +11,8 @@ check_package("llama_index.core", "llama-index")
 from llama_index.core.retrievers import BaseRetriever  # noqa: E402
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode  # noqa: E402
 
-_NOT_READ = [
-    "start",
-    "end",
-    "score",
-]  # of the metadata: a model that reads the node's text learns nothing from them
+# Of the metadata: a model that reads the node's text learns nothing from them.
+_NOT_READ = ["start", "end", "score"]
 
 
 class PunaRetriever(BaseRetriever):  # type: ignore[misc]  # its types are not looked at
