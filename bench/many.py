@@ -94,7 +94,8 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         "# Measured: many questions",
         "",
-        f"Written by `python bench/many.py` on {on['processor']}, {on['cores']} cores. {found['rows']} questions of "
+        f"Written by `python bench/many.py --limit {found['rows']} --rounds {found['rounds']}` on {on['processor']}, "
+        f"{on['cores']} cores. {found['rows']} questions of "
         f"SQuAD 1.1 about {found['texts']} texts, mixed, the default model with its reader, medians of "
         f"{found['rounds']} round(s) in which the ways took turns; what they wrote is the same to the byte. A rate is "
         "the rows but the first, by the time that all rows take less that of the first alone, which is what starting "

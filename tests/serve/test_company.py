@@ -75,7 +75,7 @@ def test_a_batch_equals_its_members(either) -> None:
 
 
 def test_no_foreign_text(reader) -> None:
-    """V19: forced evictions, cancelled clients, tenants that share a beginning; every answer is its own."""
+    """V19 and G6: forced evictions, cancelled clients, tenants that share a beginning; every answer is its own."""
     rng = random.Random(7)
     keys = tuple(f"tenant-{n}-of-the-tests" for n in range(3))
     limits = Limits(
