@@ -61,7 +61,7 @@ def signalled(step: int, number: int, arguments: list[str]) -> subprocess.Comple
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def test_stopped_faulted_and_killed_it_ends_with_the_same_bytes(ground, tmp_path):
@@ -101,7 +101,8 @@ def test_stopped_faulted_and_killed_it_ends_with_the_same_bytes(ground, tmp_path
     logs = [Path(f"{each}.training/log.jsonl").read_text().splitlines() for each in (whole, parted)]
     ours, theirs = ([{**json.loads(line), "seconds": 0} for line in log] for log in logs)
     assert ours == theirs
-    assert sorted(path.name for path in checkpoint.parent.iterdir()) == ["curves.png", "log.jsonl"]
+    # Where TensorBoard is installed, its folder is there as well.
+    assert {path.name for path in checkpoint.parent.iterdir()} - {"tensorboard"} == {"curves.png", "log.jsonl"}
 
     text = ("--text", "Day 99. Cleo walked to Oslo.", "--model", str(ground / "tiny.gguf"))
     asked = puna("ask", "Who walked?", *text, "--adapter", str(parted), "--json")

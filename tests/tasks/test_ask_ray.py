@@ -78,6 +78,11 @@ with cluster(None, 2):
 """
 
 
+# Ray's native code now and then ends a driver while it connects to a cluster, by _exit(1) and without a word; nothing was
+# asked then. Puna itself is never silent with that code. So often the command is given before that is a failure.
+SILENT = 4
+
+
 @pytest.fixture(scope="module")
 def short() -> Iterator[Path]:
     """A folder whose name leaves room for those of sockets."""
@@ -207,23 +212,22 @@ def test_whoever_dies_every_row_is_there_once(
     holder, environment = two_workers
     address = environment["RAY_ADDRESS"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(
-        command(folder, "ray.jsonl", "--address", address, "--json"),
-        cwd=folder,
-        env=environment,
-        text=True,
-        **pipes,
-    ) as driver:
-        while driver.poll() is None and not pids_in(site / "waiting"):
-            time.sleep(0.01)
-        killed = pids_in(site / "waiting")
-        for pid in killed:
-            assert pid in children_of(holder)
-            os.kill(pid, signal.SIGKILL)
-        (site / "go").touch()
-        stdout, stderr = driver.communicate()
+    words = command(folder, "ray.jsonl", "--address", address, "--json")
+    for _ in range(SILENT):
+        with subprocess.Popen(words, cwd=folder, env=environment, text=True, **pipes) as driver:
+            while driver.poll() is None and not pids_in(site / "waiting"):
+                time.sleep(0.01)
+            killed = pids_in(site / "waiting")
+            for pid in killed:
+                assert pid in children_of(holder)
+                os.kill(pid, signal.SIGKILL)
+            if killed:
+                (site / "go").touch()
+            stdout, stderr = driver.communicate()
+        if killed or driver.returncode != 1 or stdout or stderr:
+            break
     assert driver.returncode == 1, stderr
-    assert len(killed) == 1
+    assert len(killed) == 1, stdout + stderr
     again = pids_in(site / "waiting")
     assert len(again) == 2
     assert again[0] != again[1]
@@ -257,9 +261,12 @@ def test_a_library_beside_the_command_is_asked(
         ["-o", "asked-here.jsonl"],
         ["-o", "asked-ray.jsonl", "--engine", "ray", "--address", environment["RAY_ADDRESS"]],
     ):
-        done = subprocess.run(
-            [*shared, *more], cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
+        for _ in range(SILENT):
+            done = subprocess.run(
+                [*shared, *more], cwd=folder, env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode != 1 or done.stdout or done.stderr:
+                break
         assert done.returncode == 0, done.stderr
     found = lines_of(folder / "asked-ray.jsonl")
     assert [row["answers"][0]["evidence"][0]["source"] for row in found] == [str(folder / "files" / "walk.txt")] * 3
